@@ -1,0 +1,3 @@
+"""Restore an Amazon Aurora cluster from a snapshot of another, as one request."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,406 @@
+"""The request: what the user asks for, parsed and refused here. YAML, JSON and the execution's input are the same document."""
+
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from aurora_restore.errors import Problem, RequestError
+
+_WINDOW_OF_DAY = r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d"
+_DAY = r"(mon|tue|wed|thu|fri|sat|sun)"
+_TIME = r"([01]\d|2[0-3]):[0-5]\d"
+
+
+def _cluster_name(value: str) -> str:
+    # RestoreDBClusterFromSnapshot's rule for DBClusterIdentifier (botocore's RDS model).
+    if not re.fullmatch(r"[a-z]([a-z0-9-]{0,62})", value) or "--" in value or value.endswith("-"):
+        raise ValueError(
+            "1 to 63 lower-case letters, digits and hyphens, starting with a letter, no '--', no '-' at the end"
+        )
+    return value
+
+
+def _no_aws_tag(tags: Mapping[str, str]) -> Mapping[str, str]:
+    reserved = sorted(key for key in tags if key.lower().startswith(("aws:", "aurora-restore:")))
+    if reserved:
+        raise ValueError(f"tag keys that start with neither 'aws:' nor 'aurora-restore:' (reserved: {reserved[0]})")
+    return tags
+
+
+def _grants_from_words(value: object) -> object:
+    """Let ``grants: readonly`` and ``grants: [readonly]`` stand for their long form."""
+    if isinstance(value, str):
+        value = [value]
+    if isinstance(value, list):
+        return [{"preset": grant} if isinstance(grant, str) else grant for grant in value]
+    return value
+
+
+ClusterName = Annotated[str, AfterValidator(_cluster_name)]
+Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", examples=["us-east-1"])]
+Tags = Annotated[dict[str, str], AfterValidator(_no_aws_tag), Field(max_length=40)]
+AuroraCapacity = Annotated[float, Field(ge=0, le=256, multiple_of=0.5)]
+
+
+class _Strict(BaseModel):
+    """Refuses unknown fields, and never turns one type into another: a quoted "false" is a mistake, not a truth."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, populate_by_name=True, hide_input_in_errors=True
+    )
+
+
+class Source(_Strict):
+    """Where the data comes from."""
+
+    cluster: ClusterName = Field(description="The source cluster's identifier. It is never changed.")
+    region: Region = Field(description="The source cluster's region.")
+    snapshot: str = Field(
+        default="latest",
+        pattern=r"^(latest|latest-automated|latest-manual|new|[a-zA-Z](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?|rds:[a-zA-Z0-9-]+|arn:aws[a-z-]*:rds:.+)$",
+        description="latest, latest-automated, latest-manual, new (take one now), or a snapshot's identifier or ARN.",
+    )
+    max_age_hours: float | None = Field(
+        default=None, gt=0, strict=False, description="Refuse a snapshot older than this. Unset: any age."
+    )
+
+
+class InstanceRequest(_Strict):
+    """One instance of the target. The first one in the list becomes the writer."""
+
+    instance_class: str = Field(
+        alias="class", pattern=r"^db\.[a-z0-9-]+(\.[a-z0-9]+)?$", description="For example db.r6g.large or db.serverless."
+    )
+    promotion_tier: int = Field(default=1, ge=0, le=15, description="Failover order, 0 first.")
+    parameter_group: str | None = Field(default=None, description="The instance's own DB parameter group.")
+    availability_zone: str | None = Field(default=None, description="Unset: AWS chooses.")
+
+
+class ServerlessRange(_Strict):
+    """The Aurora Serverless v2 range, in Aurora capacity units (ACU)."""
+
+    min_acu: AuroraCapacity = Field(strict=False, description="Lowest capacity; 0 lets the cluster pause.")
+    max_acu: AuroraCapacity = Field(strict=False, ge=1, description="Highest capacity.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min_acu > self.max_acu:
+            raise ValueError("min_acu not above max_acu")
+        return self
+
+
+class Target(_Strict):
+    """Where the data goes, and what about the target's captured shape is to be different."""
+
+    cluster: ClusterName = Field(description="The target cluster's identifier. It is replaced.")
+    region: Region = Field(description="The target cluster's region.")
+    kms_key: str | None = Field(
+        default=None, min_length=1, description="Key id, ARN or alias/… in the target's region. Unset: the snapshot's key."
+    )
+    engine_version: str | None = Field(default=None, description="Unset: the snapshot's version.")
+    parameter_group: str | None = Field(default=None, description="DB cluster parameter group.")
+    subnet_group: str | None = Field(default=None, description="DB subnet group.")
+    security_groups: list[Annotated[str, Field(pattern=r"^sg-[0-9a-z]+$")]] | None = Field(
+        default=None, min_length=1, description="VPC security groups of the target."
+    )
+    instances: list[InstanceRequest] | None = Field(
+        default=None, min_length=1, max_length=16, description="The writer first, then the readers."
+    )
+    serverless: ServerlessRange | None = Field(default=None, description="Serverless v2 capacity range.")
+    tags: Tags | None = Field(default=None, description="Tags of the target cluster; replace the captured ones.")
+    port: int | None = Field(default=None, ge=1150, le=65535, description="The port the database listens on.")
+    log_exports: list[Literal["postgresql", "instance", "iam-db-auth-error", "audit", "error", "general", "slowquery"]] | None = (
+        Field(default=None, description="Logs to publish to CloudWatch Logs.")
+    )
+    iam_authentication: bool | None = Field(default=None, description="Let IAM users log in to the database.")
+    backup_retention_days: int | None = Field(default=None, ge=1, le=35, description="Automated backups, in days.")
+    backup_window: Annotated[str, Field(pattern=f"^{_WINDOW_OF_DAY}$")] | None = Field(
+        default=None, description="hh:mm-hh:mm, UTC."
+    )
+    maintenance_window: Annotated[str, Field(pattern=f"^{_DAY}:{_TIME}-{_DAY}:{_TIME}$")] | None = Field(
+        default=None, description="ddd:hh:mm-ddd:hh:mm, UTC."
+    )
+    storage_type: Literal["aurora", "aurora-iopt1"] | None = Field(
+        default=None, description="aurora (standard) or aurora-iopt1 (I/O-Optimized)."
+    )
+    deletion_protection: bool | None = Field(default=None, description="Of the restored cluster.")
+
+
+class Protection(StrEnum):
+    """What to do about a target that is protected against deletion."""
+
+    RESPECT = "respect"
+    LIFT = "lift"
+
+
+class Replace(_Strict):
+    """The permission to delete an existing target, in words (I2)."""
+
+    allow: bool = Field(default=False, description="May an existing target be deleted?")
+    confirm: str | None = Field(default=None, description="The target's identifier, typed again.")
+    final_snapshot: bool = Field(default=True, description="Take a snapshot of the old target before it goes.")
+    protection: Annotated[Protection, Field(strict=False)] = Field(
+        default=Protection.RESPECT, description="respect: a protected target stops the operation. lift: it is unprotected first."
+    )
+
+
+class GrantPreset(StrEnum):
+    """A bundle of privileges with a name."""
+
+    READONLY = "readonly"
+    READWRITE = "readwrite"
+    OWNER = "owner"
+
+
+Privilege = Literal[
+    "SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "USAGE", "EXECUTE", "CREATE", "CONNECT", "TEMPORARY",
+]
+_SQL_NAME = Field(min_length=1, max_length=63)
+
+
+class Grant(_Strict):
+    """What a user may do: a preset, or named privileges on named things. Existing and future objects alike."""
+
+    preset: Annotated[GrantPreset, Field(strict=False)] | None = Field(default=None, description="readonly, readwrite or owner.")
+    privileges: list[Privilege] | None = Field(default=None, min_length=1, description="Instead of a preset.")
+    database: Annotated[str, _SQL_NAME] | None = Field(default=None, description="Unset: every database.")
+    schema_name: Annotated[str, _SQL_NAME] | None = Field(default=None, alias="schema", description="Unset: every schema.")
+    table: Annotated[str, _SQL_NAME] | None = Field(default=None, description="Unset: every table. Needs schema.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.preset is None) == (self.privileges is None):
+            raise ValueError("either preset or privileges")
+        if self.table is not None and (self.schema_name is None or self.preset is not None):
+            raise ValueError("table together with schema and privileges")
+        return self
+
+
+def _login_name(value: str) -> str:
+    if len(value.encode()) > 63:
+        raise ValueError("a name of at most 63 bytes")
+    if value == "rdsadmin" or value.startswith(("rds_", "pg_")):
+        raise ValueError("a name that is not reserved (rdsadmin, rds_… and pg_… belong to RDS and PostgreSQL)")
+    return value
+
+
+class User(_Strict):
+    """One database user who can log in after the operation."""
+
+    name: Annotated[str, Field(min_length=1), AfterValidator(_login_name)] = Field(description="The user's name in the database.")
+    secret: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9/_+=.@-]{1,512}$",
+        description="Name of the secret in the target's region that holds the password; made if it does not exist.",
+    )
+    grants: Annotated[list[Grant], BeforeValidator(_grants_from_words)] = Field(
+        default_factory=list, description="Presets, or explicit privileges."
+    )
+    iam: bool = Field(default=False, description="Log in with an IAM token instead of a password.")
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if self.iam == (self.secret is not None):
+            raise ValueError("either secret (a password) or iam: true")
+        return self
+
+
+class Logins(StrEnum):
+    """Who can log in besides the users listed."""
+
+    ONLY_LISTED = "only-listed"
+    KEEP = "keep"
+
+
+class Archive(_Strict):
+    """How many archives and final snapshots of this target the pipeline keeps. The newest is never deleted."""
+
+    keep: int = Field(default=7, ge=1, le=90, description="How many, newest first.")
+    keep_days: int | None = Field(default=None, ge=1, description="Delete those older than this. Unset: no limit by age.")
+
+
+class Timeouts(_Strict):
+    """How long a step may wait, in minutes. Unset: what AWS is known to need, with room."""
+
+    snapshot_minutes: int = Field(default=360, ge=1, le=10_080, description="Taking a new snapshot.")
+    copy_minutes: int | None = Field(
+        default=None, ge=1, le=10_080, description="Copying. Unset: 6 hours in one region, 24 across regions."
+    )
+    delete_minutes: int = Field(default=60, ge=1, le=10_080, description="Deleting the old target.")
+    restore_minutes: int = Field(default=480, ge=1, le=10_080, description="Restoring the cluster and creating its instances.")
+    users_minutes: int = Field(default=30, ge=1, le=1_440, description="Reaching the database and setting up its users.")
+
+    def copy_limit_minutes(self, *, crosses_regions: bool) -> int:
+        """Return the copy's limit in minutes; the defaults are those of aurora-facts: 6 h in a region, 24 h across."""
+        if self.copy_minutes is not None:
+            return self.copy_minutes
+        return 24 * 60 if crosses_regions else 6 * 60
+
+
+class RestoreRequest(_Strict):
+    """One restore of a target cluster from a snapshot of a source cluster."""
+
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9-]{0,39}$", description="What you call this restore; the operation's id starts with it."
+    )
+    source: Source
+    target: Target
+    replace: Replace = Field(default_factory=Replace)
+    users: list[User] = Field(default_factory=list, max_length=10_000, description="Who can log in afterwards.")
+    logins: Annotated[Logins, Field(strict=False)] = Field(
+        default=Logins.ONLY_LISTED, description="only-listed: nobody else can log in. keep: the source's logins stay."
+    )
+    archive: Archive = Field(default_factory=Archive)
+    timeouts: Timeouts = Field(default_factory=Timeouts)
+    tags: Tags = Field(default_factory=dict, description="Tags of everything the operation makes.")
+
+    @classmethod
+    def parse(cls, document: object, *, origin: str = "the request") -> Self:
+        """Return the request in ``document``, a mapping as YAML or JSON gives it; ``origin`` names it in errors.
+
+        Raises RequestError with every mistake: its path, what was found, what is expected.
+        """
+        if not isinstance(document, dict):
+            problem = Problem("(the document)", _shown(document), "a mapping with name, source and target")
+            raise RequestError([problem], origin=origin)
+        problems = list(_contradictions(document))
+        try:
+            request = cls.model_validate(document)
+        except ValidationError as error:
+            problems = [*_problems(error, document), *problems]
+        if problems:
+            raise RequestError(problems, origin=origin)
+        return request
+
+    def document(self) -> dict[str, Any]:
+        """Return the request as the JSON document it was parsed from, defaults included."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a request, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **RestoreRequest.model_json_schema()}
+
+
+def _contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the mistakes that lie between fields; reads the raw document, so that they are found beside all others."""
+    source, target, replace = (
+        section if isinstance(section := document.get(name), Mapping) else {} for name in ("source", "target", "replace")
+    )
+    name = target.get("cluster")
+    if name is not None and (name, target.get("region")) == (source.get("cluster"), source.get("region")):
+        yield Problem("target.cluster", f"the source itself, {_shown(name)}", "another cluster: the source is never changed (I1)")
+    confirm = replace.get("confirm")
+    if confirm is not None and confirm != name:
+        yield Problem("replace.confirm", _shown(confirm), f"the target's name typed again, {_shown(name)}")
+    if replace.get("allow") is True and confirm is None:
+        yield Problem("replace.confirm", "nothing", f"the target's name typed again, {_shown(name)}, because replace.allow is true")
+    users = document.get("users")
+    names = [user.get("name") for user in users if isinstance(user, Mapping)] if isinstance(users, list) else []
+    for index, user in enumerate(names):
+        if user is not None and user in names[:index]:
+            yield Problem(f"users[{index}].name", f"{_shown(user)} a second time", "each user once")
+
+
+_EXPECTED = {
+    "bool_type": "true or false, without quotes",
+    "string_type": "text",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "list_type": "a list",
+    "missing": "a value: this field is required",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "int_parsing": "a whole number",
+    "float_parsing": "a number",
+}
+
+
+def _problems(error: ValidationError, document: object) -> Iterator[Problem]:
+    for detail in error.errors(include_url=False, include_input=False):
+        location = _plain_location(detail["loc"])
+        yield Problem(_path(location), _found(detail, document, location), _expected(detail))
+
+
+def _plain_location(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    return tuple(part for part in location if not (isinstance(part, str) and part.startswith(("function-", "constrained"))))
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return path.removeprefix(".") or "(the document)"
+
+
+def _found(detail: ErrorDetails, document: object, location: tuple[int | str, ...]) -> str:
+    if detail["type"] == "missing":
+        return "nothing"
+    if detail["type"] == "extra_forbidden":
+        return f"an unknown field{_did_you_mean(location)}"
+    return _shown(_at(document, location))
+
+
+def _at(document: object, location: tuple[int | str, ...]) -> object:
+    for part in location:
+        if isinstance(document, Mapping) and part in document:
+            document = document[part]
+        elif isinstance(document, list) and isinstance(part, int) and part < len(document):
+            document = document[part]
+    return document
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case Mapping():
+            return "a mapping" if value else "an empty mapping"
+        case list():
+            return f"a list of {len(value)}"
+        case _:
+            text = repr(value)
+            return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _expected(detail: ErrorDetails) -> str:
+    if detail["type"] == "extra_forbidden":
+        return f"one of {', '.join(_fields_at(_plain_location(detail['loc'])[:-1]))}"
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
+    if detail["type"] == "string_pattern_mismatch":
+        return f"text that matches {detail['ctx']['pattern']}"
+    return _EXPECTED.get(detail["type"], detail["msg"].removeprefix("Input should be "))
+
+
+def _did_you_mean(location: tuple[int | str, ...]) -> str:
+    nearest = get_close_matches(str(location[-1]), _fields_at(location[:-1]), n=1, cutoff=0.5)
+    return f' (did you mean "{nearest[0]}"?)' if nearest else ""
+
+
+def _fields_at(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = RestoreRequest
+    for part in location:
+        if isinstance(part, str):
+            by_alias = {field.alias or name: field for name, field in model.model_fields.items()}
+            model = _model_in(by_alias[part].annotation) if part in by_alias else model
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_in(annotation: object) -> type[BaseModel]:
+    """Return the model inside ``X``, ``X | None``, ``list[X]`` or ``Annotated[…]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(model for argument in get_args(annotation) if (model := _model_in_argument(argument)) is not None)
+
+
+def _model_in_argument(argument: object) -> type[BaseModel] | None:
+    try:
+        return _model_in(argument)
+    except StopIteration:
+        return None
