@@ -1,0 +1,152 @@
+"""The embedded account's one door: moto's server on loopback, silent, and gone when it is stopped."""
+
+import errno
+import logging
+import os
+import socket
+import threading
+from contextlib import suppress
+from typing import Any, Final
+
+from moto.core.base_backend import BackendDict
+from moto.core.model_instances import reset_model_data
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import ThreadedWSGIServer
+
+from aurora_restore.errors import EnvironmentUnfitError
+
+_HOST: Final = "127.0.0.1"
+# What clients sign with. moto accepts any; this pair is nobody's.
+ACCESS_KEY: Final = "testing"
+_NOTICE_STOP_WITHIN_S: Final = 0.05
+
+
+class EmbeddedServer:
+    """moto's server, on a port of 127.0.0.1. One runs at a time in a process, because moto's state is the process's.
+
+    ``start`` forgets the state of an earlier one. While it runs, ``MOTO_PORT`` names its port, on which moto's state
+    machines call back, and loopback is exempt from a proxy.
+    """
+
+    def __init__(self, port: int | None = None) -> None:
+        """Take the port to listen on; None takes a free one."""
+        self._wanted_port = port or 0
+        self._server: _QuietServer | None = None
+        self._thread: threading.Thread | None = None
+        self._environment_before: dict[str, str | None] = {}
+
+    @property
+    def port(self) -> int:
+        """Return the port it listens on; RuntimeError before ``start`` and after ``stop``."""
+        if self._server is None:
+            raise RuntimeError("the embedded account's server is not running")
+        return self._server.port
+
+    @property
+    def url(self) -> str:
+        """Return what AWS_ENDPOINT_URL must be."""
+        return f"http://{_HOST}:{self.port}"
+
+    def start(self) -> None:
+        """Forget moto's state and serve; EnvironmentUnfitError when the port is taken."""
+        _hush()
+        listener = _listen(self._wanted_port)
+        BackendDict.reset()
+        reset_model_data()
+        with listener:
+            self._server = _QuietServer(listener)
+        self._environment_before = _set_environment(self._server.port)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(_NOTICE_STOP_WITHIN_S,), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the port and every connection. A call that is being answered loses its answer. Stopped: nothing."""
+        if self._server is None or self._thread is None:
+            return
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._server = None
+        _restore_environment(self._environment_before)
+
+
+class _QuietHandler(MotoRequestHandler):
+    # Werkzeug sends headers and body apart; without this the second waits for the first one's acknowledgement.
+    disable_nagle_algorithm = True
+
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002  werkzeug's name
+        """Say nothing."""
+
+
+class _QuietServer(ThreadedWSGIServer):
+    """Logs nothing, and closes the connections that clients keep alive when it is closed."""
+
+    daemon_threads = True
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._connections: set[socket.socket] = set()
+        application = DomainDispatcherApplication(create_backend_app)
+        # Given a socket, werkzeug does not bind, and so does not print and exit when the port is taken.
+        super().__init__(_HOST, listener.getsockname()[1], application, handler=_QuietHandler, fd=listener.fileno())
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        self._connections.add(connection)
+        return connection, address
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        super().server_close()
+        for connection in self._connections.copy():
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002  werkzeug's name
+        """Say nothing."""
+
+
+def _hush() -> None:
+    # Without a handler of their own, these write warnings to stderr. What an application configures still gets them.
+    for name in ("moto", "werkzeug"):
+        logger = logging.getLogger(name)
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((_HOST, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise EnvironmentUnfitError(
+                f"port {port} of {_HOST} is in use", advice="Stop what listens there, or choose another with --port"
+            ) from error
+        raise EnvironmentUnfitError(
+            f"cannot listen on port {port} of {_HOST}: {error.strerror}", advice="Choose another with --port"
+        ) from error
+    return listener
+
+
+def _set_environment(port: int) -> dict[str, str | None]:
+    # The lower-case name wins where both are set.
+    exempt = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    exempt = ",".join(filter(None, [exempt, "localhost", _HOST]))
+    changes = {"MOTO_PORT": str(port), "no_proxy": exempt, "NO_PROXY": exempt}
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    return before
+
+
+def _restore_environment(before: dict[str, str | None]) -> None:
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

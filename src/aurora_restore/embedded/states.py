@@ -1,0 +1,161 @@
+"""Step Functions on the embedded account's clock.
+
+This is the one module that replaces parts of a library at run time: moto's interpreter of state machines takes the time
+from the wall in the middle of its code, in its waits, its retries and its timestamps. All that is replaced is listed in
+``install``, which fails when moto does not have it; the rest is subclassing.
+"""
+
+import json
+import threading
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, ClassVar, Final
+
+from moto.core.base_backend import BackendDict
+from moto.stepfunctions.parser import models as moto_states
+from moto.stepfunctions.parser.api import ExecutionStatus
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
+from moto.stepfunctions.parser.asl.eval.environment import Environment
+from moto.stepfunctions.parser.asl.eval.evaluation_details import ExecutionDetails
+from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
+from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
+from moto.stepfunctions.parser.backend.execution import Execution
+
+from aurora_restore.embedded.clock import EmbeddableClock
+from aurora_restore.errors import EnvironmentUnfitError
+
+_MOTOS_RETRY: Final = retrier_decl.RetrierDecl._eval_body  # noqa: SLF001  see install
+# How long, in wall seconds, a stop waits for an execution that has not begun. It takes a hundredth of that.
+_BEGIN_WITHIN_S: Final = 10.0
+
+
+def install(clock: EmbeddableClock) -> None:
+    """Make moto's state machines read this clock, instead of the wall's or an earlier call's; forget those there are.
+
+    EnvironmentUnfitError when the installed moto is not built as expected.
+    """
+    waiting = _Waiting(clock)
+
+    def wait(_: WaitFunction, env: Environment, wait_seconds: int) -> None:
+        waiting.let_pass(wait_seconds, env)
+
+    def retry(retrier: retrier_decl.RetrierDecl, env: Environment) -> None:
+        # The retrier sleeps without saying for which execution.
+        waiting.here.env = env
+        _MOTOS_RETRY(retrier, env)
+
+    def sleep(seconds: float) -> None:
+        waiting.let_pass(seconds, waiting.here.env)
+
+    _replace(WaitFunction, "_wait_interval", wait)
+    _replace(retrier_decl.RetrierDecl, "_eval_body", retry)
+    _replace(retrier_decl, "time", SimpleNamespace(sleep=sleep))
+    _replace(EventManager, "_get_current_timestamp", staticmethod(clock.now))
+    _replace(moto_states, "Execution", type("ClockedExecution", (_ClockedExecution,), {"waiting": waiting}))
+    _replace(moto_states, "stepfunctions_parser_backends", BackendDict(_Backend, "stepfunctions"))
+
+
+def stop_executions() -> None:
+    """Abort every execution that runs, so that none outlives its account. A function that runs is not interrupted."""
+    for account in moto_states.stepfunctions_parser_backends.values():
+        for backend in account.values():
+            for machine in backend.state_machines:
+                for execution in machine.executions:
+                    execution.stop(stop_date=datetime.now(UTC), error="", cause="")
+
+
+def _replace(owner: Any, name: str, value: object) -> None:
+    if not hasattr(owner, name):
+        raise EnvironmentUnfitError(
+            f"the installed moto has no {owner.__name__}.{name}", advice="Install the extra 'embedded' of this package"
+        )
+    setattr(owner, name, value)
+
+
+class _Waiting:
+    """Lets time pass for executions, but not beyond an execution's own timeout, nor after it was stopped."""
+
+    def __init__(self, clock: EmbeddableClock) -> None:
+        self.here = threading.local()
+        self.clock = clock
+        self._deadlines: dict[str, datetime] = {}
+
+    def limit(self, execution_arn: str, timeout_s: float) -> None:
+        self._deadlines[execution_arn] = self.clock.now() + timedelta(seconds=timeout_s)
+
+    def let_pass(self, seconds: float, env: Environment) -> None:
+        execution_arn = env.states.context_object.context_object_data["Execution"]["Id"]
+        deadline = self._deadlines.get(execution_arn)
+        left_s = (deadline - self.clock.now()).total_seconds() if deadline else seconds
+        self.clock.pause(max(min(seconds, left_s), 0), is_over=lambda: not env.is_running())
+        if left_s < seconds and env.is_running():
+            env.set_timed_out()
+
+
+class _ClockedExecution(Execution):
+    """moto's execution with the clock's dates, and with a stop that takes effect at once, as in AWS."""
+
+    waiting: ClassVar[_Waiting]
+
+    def __init__(self, **details: Any) -> None:
+        super().__init__(**{**details, "start_date": self.waiting.clock.now()})
+        timeout_s = json.loads(self.state_machine.definition).get("TimeoutSeconds")
+        if timeout_s is not None:
+            self.waiting.limit(self.exec_arn, timeout_s)
+
+    @property
+    def stop_date(self) -> datetime | None:
+        return self._stop_date
+
+    @stop_date.setter
+    def stop_date(self, wall: datetime | None) -> None:
+        self._stop_date = wall and self.waiting.clock.now()
+
+    def get_start_execution_details(self) -> ExecutionDetails:
+        # The context object shows a time as AWS writes it.
+        started_at = self.start_date.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return ExecutionDetails(self.exec_arn, self.name, self.role_arn, self.input_data, started_at)
+
+    def stop(self, stop_date: datetime, error: str | None, cause: str | None) -> None:
+        if self.exec_status != ExecutionStatus.RUNNING:
+            return
+        env = self._begun()
+        env.set_stop(stop_date=stop_date, error=error, cause=cause)
+        # moto would say RUNNING until the function that runs has ended.
+        if isinstance(env.program_state(), ProgramStopped):
+            self.stop_date = stop_date
+            self.exec_status = ExecutionStatus.ABORTED
+
+    def _begun(self) -> Environment:
+        give_up_s = time.monotonic() + _BEGIN_WITHIN_S
+        while time.monotonic() < give_up_s:
+            env = self.exec_worker.env if self.exec_worker else None
+            if env is not None and env.program_state() is not None:
+                return env
+            time.sleep(0.005)
+        raise RuntimeError(f"the execution {self.name} has not begun within {_BEGIN_WITHIN_S} s")
+
+
+class _Backend(moto_states.StepFunctionsParserBackend):
+    """moto's backend, but two starts at a time cannot both win a name, and an execution may be started without one."""
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self._starting = threading.Lock()
+
+    def start_execution(  # type: ignore[override]  # moto's two backends do not agree either
+        self,
+        state_machine_arn: str,
+        name: str | None = None,
+        execution_input: str | None = None,
+        trace_header: str | None = None,
+    ) -> Execution:
+        if name is not None:
+            self._validate_name(name)
+        with self._starting:
+            return super().start_execution(
+                state_machine_arn, name or str(uuid.uuid4()), execution_input or "{}", trace_header or ""
+            )
