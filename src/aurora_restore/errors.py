@@ -1,4 +1,4 @@
-"""The error tree. The class names are the contract of ``workflow/restore.asl.json``: they are what it retries and catches.
+"""The error tree. Its class names are the contract of ``workflow/restore.asl.json``: what it retries and catches.
 
 AuroraRestoreError
 ├── RequestError                    the user must change the request              never retried

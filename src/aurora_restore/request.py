@@ -1,15 +1,14 @@
-"""The request: what the user asks for, parsed and refused here. YAML, JSON and the execution's input are the same document."""
+"""The request: what the user asks for, parsed and refused here. The same document in YAML, JSON and as an input."""
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
 from aurora_restore.errors import Problem, RequestError
+from aurora_restore.mistakes import explain, shown
 
 _WINDOW_OF_DAY = r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d"
 _DAY = r"(mon|tue|wed|thu|fri|sat|sun)"
@@ -74,7 +73,9 @@ class InstanceRequest(_Strict):
     """One instance of the target. The first one in the list becomes the writer."""
 
     instance_class: str = Field(
-        alias="class", pattern=r"^db\.[a-z0-9-]+(\.[a-z0-9]+)?$", description="For example db.r6g.large or db.serverless."
+        alias="class",
+        pattern=r"^db\.[a-z0-9-]+(\.[a-z0-9]+)?$",
+        description="For example db.r6g.large or db.serverless.",
     )
     promotion_tier: int = Field(default=1, ge=0, le=15, description="Failover order, 0 first.")
     parameter_group: str | None = Field(default=None, description="The instance's own DB parameter group.")
@@ -100,7 +101,9 @@ class Target(_Strict):
     cluster: ClusterName = Field(description="The target cluster's identifier. It is replaced.")
     region: Region = Field(description="The target cluster's region.")
     kms_key: str | None = Field(
-        default=None, min_length=1, description="Key id, ARN or alias/… in the target's region. Unset: the snapshot's key."
+        default=None,
+        min_length=1,
+        description="Key id, ARN or alias/… in the target's region. Unset: the snapshot's key.",
     )
     engine_version: str | None = Field(default=None, description="Unset: the snapshot's version.")
     parameter_group: str | None = Field(default=None, description="DB cluster parameter group.")
@@ -114,9 +117,9 @@ class Target(_Strict):
     serverless: ServerlessRange | None = Field(default=None, description="Serverless v2 capacity range.")
     tags: Tags | None = Field(default=None, description="Tags of the target cluster; replace the captured ones.")
     port: int | None = Field(default=None, ge=1150, le=65535, description="The port the database listens on.")
-    log_exports: list[Literal["postgresql", "instance", "iam-db-auth-error", "audit", "error", "general", "slowquery"]] | None = (
-        Field(default=None, description="Logs to publish to CloudWatch Logs.")
-    )
+    log_exports: (
+        list[Literal["postgresql", "instance", "iam-db-auth-error", "audit", "error", "general", "slowquery"]] | None
+    ) = Field(default=None, description="Logs to publish to CloudWatch Logs.")
     iam_authentication: bool | None = Field(default=None, description="Let IAM users log in to the database.")
     backup_retention_days: int | None = Field(default=None, ge=1, le=35, description="Automated backups, in days.")
     backup_window: Annotated[str, Field(pattern=f"^{_WINDOW_OF_DAY}$")] | None = Field(
@@ -145,7 +148,8 @@ class Replace(_Strict):
     confirm: str | None = Field(default=None, description="The target's identifier, typed again.")
     final_snapshot: bool = Field(default=True, description="Take a snapshot of the old target before it goes.")
     protection: Annotated[Protection, Field(strict=False)] = Field(
-        default=Protection.RESPECT, description="respect: a protected target stops the operation. lift: it is unprotected first."
+        default=Protection.RESPECT,
+        description="respect: a protected target stops the operation. lift: it is unprotected first.",
     )
 
 
@@ -158,7 +162,18 @@ class GrantPreset(StrEnum):
 
 
 Privilege = Literal[
-    "SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "USAGE", "EXECUTE", "CREATE", "CONNECT", "TEMPORARY",
+    "SELECT",
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "TRUNCATE",
+    "REFERENCES",
+    "TRIGGER",
+    "USAGE",
+    "EXECUTE",
+    "CREATE",
+    "CONNECT",
+    "TEMPORARY",
 ]
 _SQL_NAME = Field(min_length=1, max_length=63)
 
@@ -166,10 +181,14 @@ _SQL_NAME = Field(min_length=1, max_length=63)
 class Grant(_Strict):
     """What a user may do: a preset, or named privileges on named things. Existing and future objects alike."""
 
-    preset: Annotated[GrantPreset, Field(strict=False)] | None = Field(default=None, description="readonly, readwrite or owner.")
+    preset: Annotated[GrantPreset, Field(strict=False)] | None = Field(
+        default=None, description="readonly, readwrite or owner."
+    )
     privileges: list[Privilege] | None = Field(default=None, min_length=1, description="Instead of a preset.")
     database: Annotated[str, _SQL_NAME] | None = Field(default=None, description="Unset: every database.")
-    schema_name: Annotated[str, _SQL_NAME] | None = Field(default=None, alias="schema", description="Unset: every schema.")
+    schema_name: Annotated[str, _SQL_NAME] | None = Field(
+        default=None, alias="schema", description="Unset: every schema."
+    )
     table: Annotated[str, _SQL_NAME] | None = Field(default=None, description="Unset: every table. Needs schema.")
 
     @model_validator(mode="after")
@@ -192,7 +211,9 @@ def _login_name(value: str) -> str:
 class User(_Strict):
     """One database user who can log in after the operation."""
 
-    name: Annotated[str, Field(min_length=1), AfterValidator(_login_name)] = Field(description="The user's name in the database.")
+    name: Annotated[str, Field(min_length=1), AfterValidator(_login_name)] = Field(
+        description="The user's name in the database."
+    )
     secret: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9/_+=.@-]{1,512}$",
@@ -221,7 +242,9 @@ class Archive(_Strict):
     """How many archives and final snapshots of this target the pipeline keeps. The newest is never deleted."""
 
     keep: int = Field(default=7, ge=1, le=90, description="How many, newest first.")
-    keep_days: int | None = Field(default=None, ge=1, description="Delete those older than this. Unset: no limit by age.")
+    keep_days: int | None = Field(
+        default=None, ge=1, description="Delete those older than this. Unset: no limit by age."
+    )
 
 
 class Timeouts(_Strict):
@@ -232,8 +255,12 @@ class Timeouts(_Strict):
         default=None, ge=1, le=10_080, description="Copying. Unset: 6 hours in one region, 24 across regions."
     )
     delete_minutes: int = Field(default=60, ge=1, le=10_080, description="Deleting the old target.")
-    restore_minutes: int = Field(default=480, ge=1, le=10_080, description="Restoring the cluster and creating its instances.")
-    users_minutes: int = Field(default=30, ge=1, le=1_440, description="Reaching the database and setting up its users.")
+    restore_minutes: int = Field(
+        default=480, ge=1, le=10_080, description="Restoring the cluster and creating its instances."
+    )
+    users_minutes: int = Field(
+        default=30, ge=1, le=1_440, description="Reaching the database and setting up its users."
+    )
 
     def copy_limit_minutes(self, *, crosses_regions: bool) -> int:
         """Return the copy's limit in minutes; the defaults are those of aurora-facts: 6 h in a region, 24 h across."""
@@ -266,13 +293,13 @@ class RestoreRequest(_Strict):
         Raises RequestError with every mistake: its path, what was found, what is expected.
         """
         if not isinstance(document, dict):
-            problem = Problem("(the document)", _shown(document), "a mapping with name, source and target")
+            problem = Problem("(the document)", shown(document), "a mapping with name, source and target")
             raise RequestError([problem], origin=origin)
         problems = list(_contradictions(document))
         try:
             request = cls.model_validate(document)
         except ValidationError as error:
-            problems = [*_problems(error, document), *problems]
+            problems = [*explain(error, document, cls), *problems]
         if problems:
             raise RequestError(problems, origin=origin)
         return request
@@ -290,117 +317,25 @@ def json_schema() -> dict[str, Any]:
 def _contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the mistakes that lie between fields; reads the raw document, so that they are found beside all others."""
     source, target, replace = (
-        section if isinstance(section := document.get(name), Mapping) else {} for name in ("source", "target", "replace")
+        section if isinstance(section := document.get(name), Mapping) else {}
+        for name in ("source", "target", "replace")
     )
     name = target.get("cluster")
     if name is not None and (name, target.get("region")) == (source.get("cluster"), source.get("region")):
-        yield Problem("target.cluster", f"the source itself, {_shown(name)}", "another cluster: the source is never changed (I1)")
+        yield Problem(
+            "target.cluster", f"the source itself, {shown(name)}", "another cluster: the source is never changed (I1)"
+        )
     confirm = replace.get("confirm")
     if confirm is not None and confirm != name:
-        yield Problem("replace.confirm", _shown(confirm), f"the target's name typed again, {_shown(name)}")
+        yield Problem("replace.confirm", shown(confirm), f"the target's name typed again, {shown(name)}")
     if replace.get("allow") is True and confirm is None:
-        yield Problem("replace.confirm", "nothing", f"the target's name typed again, {_shown(name)}, because replace.allow is true")
+        yield Problem(
+            "replace.confirm",
+            "nothing",
+            f"the target's name typed again, {shown(name)}, because replace.allow is true",
+        )
     users = document.get("users")
     names = [user.get("name") for user in users if isinstance(user, Mapping)] if isinstance(users, list) else []
     for index, user in enumerate(names):
         if user is not None and user in names[:index]:
-            yield Problem(f"users[{index}].name", f"{_shown(user)} a second time", "each user once")
-
-
-_EXPECTED = {
-    "bool_type": "true or false, without quotes",
-    "string_type": "text",
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
-    "list_type": "a list",
-    "missing": "a value: this field is required",
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "int_parsing": "a whole number",
-    "float_parsing": "a number",
-}
-
-
-def _problems(error: ValidationError, document: object) -> Iterator[Problem]:
-    for detail in error.errors(include_url=False, include_input=False):
-        location = _plain_location(detail["loc"])
-        yield Problem(_path(location), _found(detail, document, location), _expected(detail))
-
-
-def _plain_location(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    return tuple(part for part in location if not (isinstance(part, str) and part.startswith(("function-", "constrained"))))
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return path.removeprefix(".") or "(the document)"
-
-
-def _found(detail: ErrorDetails, document: object, location: tuple[int | str, ...]) -> str:
-    if detail["type"] == "missing":
-        return "nothing"
-    if detail["type"] == "extra_forbidden":
-        return f"an unknown field{_did_you_mean(location)}"
-    return _shown(_at(document, location))
-
-
-def _at(document: object, location: tuple[int | str, ...]) -> object:
-    for part in location:
-        if isinstance(document, Mapping) and part in document:
-            document = document[part]
-        elif isinstance(document, list) and isinstance(part, int) and part < len(document):
-            document = document[part]
-    return document
-
-
-def _shown(value: object) -> str:
-    match value:
-        case None:
-            return "nothing"
-        case bool():
-            return str(value).lower()
-        case Mapping():
-            return "a mapping" if value else "an empty mapping"
-        case list():
-            return f"a list of {len(value)}"
-        case _:
-            text = repr(value)
-            return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _expected(detail: ErrorDetails) -> str:
-    if detail["type"] == "extra_forbidden":
-        return f"one of {', '.join(_fields_at(_plain_location(detail['loc'])[:-1]))}"
-    if detail["type"] == "value_error":
-        return str(detail["ctx"]["error"])
-    if detail["type"] == "string_pattern_mismatch":
-        return f"text that matches {detail['ctx']['pattern']}"
-    return _EXPECTED.get(detail["type"], detail["msg"].removeprefix("Input should be "))
-
-
-def _did_you_mean(location: tuple[int | str, ...]) -> str:
-    nearest = get_close_matches(str(location[-1]), _fields_at(location[:-1]), n=1, cutoff=0.5)
-    return f' (did you mean "{nearest[0]}"?)' if nearest else ""
-
-
-def _fields_at(location: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = RestoreRequest
-    for part in location:
-        if isinstance(part, str):
-            by_alias = {field.alias or name: field for name, field in model.model_fields.items()}
-            model = _model_in(by_alias[part].annotation) if part in by_alias else model
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _model_in(annotation: object) -> type[BaseModel]:
-    """Return the model inside ``X``, ``X | None``, ``list[X]`` or ``Annotated[…]``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(model for argument in get_args(annotation) if (model := _model_in_argument(argument)) is not None)
-
-
-def _model_in_argument(argument: object) -> type[BaseModel] | None:
-    try:
-        return _model_in(argument)
-    except StopIteration:
-        return None
+            yield Problem(f"users[{index}].name", f"{shown(user)} a second time", "each user once")

@@ -1,0 +1,50 @@
+"""boto3 clients: one a service and region, each with explicit limits."""
+
+from threading import Lock
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from aurora_restore.aws.door import demand
+
+# The state machine retries, with jitter and back-off; a client that retried too would multiply its attempts.
+ONE_ATTEMPT = Config(
+    connect_timeout=5,
+    read_timeout=30,
+    retries={"mode": "standard", "total_max_attempts": 1},
+    user_agent_extra="aurora-restore",
+)
+# A person at a terminal has no state machine behind the call.
+PATIENT = Config(
+    connect_timeout=5,
+    read_timeout=30,
+    retries={"mode": "adaptive", "total_max_attempts": 5},
+    user_agent_extra="aurora-restore",
+)
+
+
+class Clients:
+    """Makes clients and keeps them: one thread-safe place a process."""
+
+    def __init__(self, config: Config = ONE_ATTEMPT, **options: str) -> None:
+        """Take the limits, and what every client takes besides: endpoint_url, aws_access_key_id and the like."""
+        self._config = config
+        self._options = options
+        self._session = boto3.session.Session()
+        self._lock = Lock()  # a boto3 session must not make two clients at once
+        self._made: dict[tuple[str, str | None], Any] = {}
+
+    def __call__(self, service: str, region: str | None = None) -> Any:
+        """Return the client of a service in a region, or in the region that boto3 is configured for.
+
+        Raises EnvironmentUnfitError when boto3 has no region or a broken profile.
+        """
+        with self._lock:
+            if (service, region) not in self._made:
+                self._made[service, region] = self._make(service, region)
+            return self._made[service, region]
+
+    def _make(self, service: str, region: str | None) -> Any:
+        options: dict[str, Any] = {**self._options, **({} if region is None else {"region_name": region})}
+        return demand(self._session.client, service_name=service, config=self._config, **options)

@@ -1,0 +1,35 @@
+"""Step Functions: starting operations, and asking whether one still runs."""
+
+import json
+from typing import Any
+
+from aurora_restore.aws.door import Answer, call, demand
+
+_UNKNOWN = frozenset({"ExecutionDoesNotExist"})
+
+
+class Executions:
+    """The executions of one state machine."""
+
+    def __init__(self, client: Any) -> None:
+        """Take a boto3 Step Functions client."""
+        self._client = client
+
+    def start(self, state_machine_arn: str, *, operation_id: str, request: dict[str, Any]) -> str:
+        """Start an operation; its id is the execution's name. Return the execution's ARN."""
+        answer = demand(
+            self._client.start_execution,
+            stateMachineArn=state_machine_arn,
+            name=operation_id,
+            input=json.dumps(request),
+        )
+        return str(answer["executionArn"])
+
+    def describe(self, arn: str) -> Answer | None:
+        """Return what Step Functions says of an execution, or None when it has forgotten it."""
+        return call(self._client.describe_execution, tolerate=_UNKNOWN, executionArn=arn)
+
+    def has_ended(self, arn: str) -> bool:
+        """Say whether an execution runs no more; one that Step Functions has forgotten does not."""
+        answer = self.describe(arn)
+        return answer is None or answer["status"] not in {"RUNNING", "PENDING_REDRIVE"}

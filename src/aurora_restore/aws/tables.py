@@ -1,0 +1,111 @@
+"""DynamoDB tables: items as plain JSON values, writes as one transaction."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+from aurora_restore.aws.door import call, demand
+
+Item = dict[str, Any]
+
+_serializer = TypeSerializer()
+_deserializer = TypeDeserializer()
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A put, or with no item a delete, of one item: allowed only while ``condition`` holds for what is there."""
+
+    table: str
+    condition: str
+    names: Mapping[str, str]
+    values: Mapping[str, Any]
+    item: Item | None = None
+    key: Item | None = None
+
+    def render(self) -> dict[str, Any]:
+        """Return it as an element of TransactItems."""
+        body: dict[str, Any] = {"TableName": self.table, "ConditionExpression": self.condition}
+        if self.names:
+            body["ExpressionAttributeNames"] = dict(self.names)
+        if self.values:
+            body["ExpressionAttributeValues"] = _to_dynamodb(self.values)
+        if self.item is not None:
+            return {"Put": {**body, "Item": _to_dynamodb(self.item)}}
+        return {"Delete": {**body, "Key": _to_dynamodb(self.key or {})}}
+
+
+class Table:
+    """One table."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        """Take a DynamoDB client and the table's name."""
+        self._client = client
+        self.name = name
+
+    def get(self, key: Item) -> Item | None:
+        """Return the item of this key, read consistently, or None."""
+        answer = demand(self._client.get_item, TableName=self.name, Key=_to_dynamodb(key), ConsistentRead=True)
+        return _from_dynamodb(answer["Item"]) if "Item" in answer else None
+
+    def query(
+        self, attribute: str, value: str, *, index: str | None = None, newest_first: bool = False, limit: int = 1000
+    ) -> list[Item]:
+        """Return up to ``limit`` items whose partition key ``attribute`` is ``value``, in the order of the sort key."""
+        parameters: dict[str, Any] = {
+            "TableName": self.name,
+            "KeyConditionExpression": "#key = :value",
+            "ExpressionAttributeNames": {"#key": attribute},
+            "ExpressionAttributeValues": _to_dynamodb({":value": value}),
+            "ScanIndexForward": not newest_first,
+            **({"IndexName": index} if index else {"ConsistentRead": True}),
+        }
+        return self._read("query", parameters, limit)
+
+    def scan(self, *, limit: int = 10_000) -> list[Item]:
+        """Return up to ``limit`` items, in no order."""
+        return self._read("scan", {"TableName": self.name}, limit)
+
+    def _read(self, operation: str, parameters: dict[str, Any], limit: int) -> list[Item]:
+        found: list[Item] = []
+        while True:
+            answer = demand(getattr(self._client, operation), **parameters)
+            found.extend(map(_from_dynamodb, answer["Items"]))
+            if len(found) >= limit or "LastEvaluatedKey" not in answer:
+                return found[:limit]
+            parameters["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def write(self, writes: Sequence[Write]) -> None:
+        """Do all writes, in this table and others, or none.
+
+        Raises ConflictError when a condition does not hold.
+        """
+        demand(self._client.transact_write_items, TransactItems=[write.render() for write in writes])
+
+    def exists(self) -> bool:
+        """Say whether there is such a table here."""
+        missing = frozenset({"ResourceNotFoundException"})
+        return call(self._client.describe_table, tolerate=missing, TableName=self.name) is not None
+
+
+def _to_dynamodb(values: Mapping[str, Any]) -> dict[str, Any]:
+    exact = json.loads(json.dumps(values), parse_float=Decimal)
+    return {name: _serializer.serialize(value) for name, value in exact.items()}
+
+
+def _from_dynamodb(item: Mapping[str, Any]) -> Item:
+    plain = {name: _deserializer.deserialize(value) for name, value in item.items()}
+    loaded: Item = json.loads(json.dumps(plain, default=_number))
+    return loaded
+
+
+def _number(value: object) -> int | float | list[Any]:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, Iterable):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} has no place in an item")

@@ -1,0 +1,114 @@
+"""What pydantic found wrong, said so that a tired person can mend it: where, what was found, what is expected."""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from aurora_restore.errors import Problem
+
+Location = tuple[int | str, ...]
+
+_EXPECTED = {
+    "bool_type": "true or false, without quotes",
+    "string_type": "text",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "list_type": "a list",
+    "missing": "a value: this field is required",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "int_parsing": "a whole number",
+    "float_parsing": "a number",
+}
+
+
+def explain(error: ValidationError, document: object, model: type[BaseModel]) -> Iterator[Problem]:
+    """Yield every mistake that ``model`` found in ``document``: its path, what was found, what is expected there."""
+    for detail in error.errors(include_url=False, include_input=False):
+        location = _plain_location(detail["loc"])
+        yield Problem(_path(location), _found(detail, document, location, model), _expected(detail, model))
+
+
+def _plain_location(location: Location) -> Location:
+    return tuple(
+        part for part in location if not (isinstance(part, str) and part.startswith(("function-", "constrained")))
+    )
+
+
+def _path(location: Location) -> str:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return path.removeprefix(".") or "(the document)"
+
+
+def _found(detail: ErrorDetails, document: object, location: Location, model: type[BaseModel]) -> str:
+    if detail["type"] == "missing":
+        return "nothing"
+    if detail["type"] == "extra_forbidden":
+        return f"an unknown field{_did_you_mean(location, model)}"
+    return shown(_at(document, location))
+
+
+def _at(document: object, location: Location) -> object:
+    for part in location:
+        match document:
+            case Mapping() if part in document:
+                document = document[part]
+            case list() if isinstance(part, int) and part < len(document):
+                document = document[part]
+    return document
+
+
+def shown(value: object) -> str:
+    """Return a value as a person may read it in an error: short, and quoted where it is text."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case Mapping():
+            return "a mapping" if value else "an empty mapping"
+        case list():
+            return f"a list of {len(value)}"
+        case _:
+            text = repr(value)
+            return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _expected(detail: ErrorDetails, model: type[BaseModel]) -> str:
+    if detail["type"] == "extra_forbidden":
+        return f"one of {', '.join(_fields_at(_plain_location(detail['loc'])[:-1], model))}"
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
+    if detail["type"] == "string_pattern_mismatch":
+        return f"text that matches {detail['ctx']['pattern']}"
+    return _EXPECTED.get(detail["type"], detail["msg"].removeprefix("Input should be "))
+
+
+def _did_you_mean(location: Location, model: type[BaseModel]) -> str:
+    nearest = get_close_matches(str(location[-1]), _fields_at(location[:-1], model), n=1, cutoff=0.5)
+    return f' (did you mean "{nearest[0]}"?)' if nearest else ""
+
+
+def _fields_at(location: Location, model: type[BaseModel]) -> list[str]:
+    for part in location:
+        if isinstance(part, str):
+            by_alias = {field.alias or name: field for name, field in model.model_fields.items()}
+            model = _model_in(by_alias[part].annotation) if part in by_alias else model
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_in(annotation: object) -> type[BaseModel]:
+    """Return the model inside ``X``, ``X | None``, ``list[X]`` or ``Annotated[…]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(model for argument in get_args(annotation) if (model := _model_in_argument(argument)) is not None)
+
+
+def _model_in_argument(argument: object) -> type[BaseModel] | None:
+    try:
+        return _model_in(argument)
+    except StopIteration:
+        return None

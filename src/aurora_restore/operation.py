@@ -1,0 +1,251 @@
+"""The operation: one restore's record, its steps in order, and the moves that are legal."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from aurora_restore import names
+from aurora_restore.errors import PreconditionError
+from aurora_restore.request import RestoreRequest
+from aurora_restore.shape import ClusterShape
+from aurora_restore.snapshots import CopyPlan, Snapshot
+
+SHORTEST_WAIT_S = 5
+LONGEST_WAIT_S = 300
+_WAIT_SHARE = 0.03
+
+_T = TypeVar("_T")
+
+
+class Step(StrEnum):
+    """The nine steps, in order. Module, state, function, metric dimension and audit action are named after them."""
+
+    SNAPSHOT_CHECK = "SnapshotCheck"
+    COPY_SNAPSHOT = "CopySnapshot"
+    CHECK_COPY_STATUS = "CheckCopyStatus"
+    DELETE_RDS = "DeleteRDS"
+    RESTORE_SNAPSHOT = "RestoreSnapshot"
+    CHECK_RESTORE_STATUS = "CheckRestoreStatus"
+    SETUP_DB_USERS = "SetupDBUsers"
+    ARCHIVE_SNAPSHOT = "ArchiveSnapshot"
+    SNS_NOTIFICATION = "SNSNotification"
+
+    @property
+    def function_name(self) -> str:
+        """Return the name of the step's Lambda function."""
+        return f"{self}Function"
+
+    @property
+    def module(self) -> str:
+        """Return the name of the step's module in ``aurora_restore.steps``."""
+        return self.name.lower()
+
+    @property
+    def before(self) -> tuple["Step", ...]:
+        """Return the steps that come before this one."""
+        order = tuple(Step)
+        return order[: order.index(self)]
+
+
+class StepStatus(StrEnum):
+    """What a step says of itself: the state machine's Choice reads it."""
+
+    DONE = "DONE"
+    WAIT = "WAIT"
+    SKIP = "SKIP"
+
+
+class OperationStatus(StrEnum):
+    """Where an operation stands."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Verdict(_Record):
+    """A step's answer, with its reason as a sentence that an operator understands."""
+
+    status: StepStatus
+    reason: str
+
+    @classmethod
+    def done(cls, reason: str) -> Self:
+        """Say that the step is finished."""
+        return cls(status=StepStatus.DONE, reason=reason)
+
+    @classmethod
+    def wait(cls, reason: str) -> Self:
+        """Say that the step is to be called again."""
+        return cls(status=StepStatus.WAIT, reason=reason)
+
+    @classmethod
+    def skip(cls, reason: str) -> Self:
+        """Say that there was nothing to do."""
+        return cls(status=StepStatus.SKIP, reason=reason)
+
+
+class StepRecord(_Record):
+    """How far a step is."""
+
+    started_at: datetime
+    ended_at: datetime | None = None
+    verdict: Verdict | None = None
+    calls: int = 1
+
+
+class Failure(_Record):
+    """Why an operation failed: the error's class name is the one that the state machine saw."""
+
+    step: Step | None
+    error: str
+    message: str
+
+
+class OldTarget(_Record):
+    """The target as it stood when the operation began, and by what it is known again."""
+
+    arn: str
+    resource_id: str
+    protected: bool
+    tagged: bool
+    instances: tuple[str, ...]
+    shape: ClusterShape
+
+
+class Restored(_Record):
+    """The restored cluster, as soon as it exists."""
+
+    arn: str
+    resource_id: str
+    endpoint: str
+    reader_endpoint: str | None
+    port: int
+
+
+class Intent(_Record):
+    """The permission to change the world once: it exists only when the audit holds it (I5)."""
+
+    operation_id: str
+    sequence: int
+    action: str
+    subject: str
+
+
+class Operation(_Record):
+    """One restore. Frozen: a move makes a new record, which the store writes on condition of the old one's version."""
+
+    operation_id: str
+    execution_arn: str
+    stack: str
+    status: OperationStatus = OperationStatus.RUNNING
+    version: int = 0
+    audit_sequence: int = 0
+    audit_hash: str = ""
+    target: str
+    requested_at: datetime
+    ended_at: datetime | None = None
+    notified_at: datetime | None = None
+    request: RestoreRequest | None = None
+    steps: dict[Step, StepRecord] = {}
+    failure: Failure | None = None
+
+    source_arn: str | None = None
+    source_resource_id: str | None = None
+    source_status: str | None = None
+    snapshot: Snapshot | None = None
+    kms_key_arn: str | None = None
+    old_target: OldTarget | None = None
+    shape: ClusterShape | None = None
+    not_restored: tuple[str, ...] = ()
+    copy_plan: CopyPlan | None = None
+    restore_from: Snapshot | None = None
+    final_snapshot_arn: str | None = None
+    restored: Restored | None = None
+    settings_asked: tuple[str, ...] = ()
+    master_secret_arn: str | None = None
+    user_secrets: dict[str, str] = {}
+    logins: tuple[str, ...] = ()
+    archive_arn: str | None = None
+
+    @property
+    def wanted(self) -> RestoreRequest:
+        """Return the request; raises PreconditionError when the operation never had a readable one."""
+        return require(self.request, "a request that could be read")
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Return the tags of everything that this operation makes: the request's, and the pipeline's own."""
+        return {**self.wanted.tags, **self.pipeline_tags()}
+
+    def pipeline_tags(self, role: names.SnapshotRole | None = None) -> dict[str, str]:
+        """Return the tags by which this operation knows its things again."""
+        return names.pipeline_tags(self.stack, self.operation_id, self.wanted.target.cluster, role)
+
+    def snapshot_identifier(self, role: names.SnapshotRole, cluster: str) -> str:
+        """Return the name of the snapshot that this operation makes in ``role``."""
+        return names.snapshot_identifier(role, self.operation_id, cluster)
+
+    def owns(self, tags: dict[str, str]) -> bool:
+        """Say whether a thing with these tags was made by this operation."""
+        return tags.get(names.OPERATION_TAG) == self.operation_id
+
+    @property
+    def has_ended(self) -> bool:
+        """Say whether an outcome has been written."""
+        return self.status is not OperationStatus.RUNNING
+
+    def finished(self, step: Step) -> Verdict | None:
+        """Return the verdict of a step that has ended, else None."""
+        record = self.steps.get(step)
+        return None if record is None or record.ended_at is None else record.verdict
+
+    def begun(self, step: Step, now: datetime) -> Self:
+        """Return the record with ``step`` begun, or called once more.
+
+        Raises PreconditionError when the operation has ended or an earlier step has not.
+        """
+        if self.has_ended:
+            raise PreconditionError(f"the operation {self.operation_id} has {self.status}: {step} cannot run in it")
+        open_steps = [str(earlier) for earlier in step.before if self.finished(earlier) is None]
+        if open_steps and step is not Step.SNS_NOTIFICATION:
+            raise PreconditionError(f"{step} cannot run before {', '.join(open_steps)} in {self.operation_id}")
+        record = self.steps.get(step)
+        again = StepRecord(started_at=now) if record is None else record.model_copy(update={"calls": record.calls + 1})
+        return self.model_copy(update={"steps": {**self.steps, step: again}})
+
+    def judged(self, step: Step, verdict: Verdict, now: datetime) -> Self:
+        """Return the record with the step's verdict: ended unless it is to be called again."""
+        ended_at = None if verdict.status is StepStatus.WAIT else now
+        record = self.steps[step].model_copy(update={"verdict": verdict, "ended_at": ended_at})
+        return self.model_copy(update={"steps": {**self.steps, step: record}})
+
+    def with_(self, **changes: Any) -> Self:
+        """Return the record with some fields changed."""
+        return self.model_copy(update=changes)
+
+    def waited_s(self, step: Step, now: datetime) -> float:
+        """Return for how many seconds a step has been at work."""
+        record = self.steps.get(step)
+        return 0.0 if record is None else (now - record.started_at).total_seconds()
+
+
+def wait_seconds(waited_s: float) -> int:
+    """Return how long to wait before the next call: a few per cent of the time already waited, from 5 s to 300 s.
+
+    So an operation of minutes loses seconds, and one of a day stays far below 25,000 history events.
+    """
+    return round(min(max(waited_s * _WAIT_SHARE, SHORTEST_WAIT_S), LONGEST_WAIT_S))
+
+
+def require(value: _T | None, what: str) -> _T:
+    """Return ``value``; raises PreconditionError, naming what an earlier step should have stored, if it is None."""
+    if value is None:
+        raise PreconditionError(f"the operation has no {what} yet")
+    return value

@@ -1,0 +1,63 @@
+"""The State table: one item an operation, written only on condition of the version that was read."""
+
+import json
+from typing import Any
+
+from aurora_restore.aws.tables import Table, Write
+from aurora_restore.errors import OperationNotFoundError
+from aurora_restore.names import LOCK_PREFIX
+from aurora_restore.operation import Operation
+
+BY_TARGET = "by-target"
+
+
+class Operations:
+    """Reads operations, and renders their conditional writes."""
+
+    def __init__(self, table: Table) -> None:
+        """Take the State table: key id, index by-target on target and requested_at."""
+        self._table = table
+
+    def find(self, operation_id: str) -> Operation | None:
+        """Return the operation, or None."""
+        item = self._table.get({"id": operation_id})
+        return None if item is None else _parse(item)
+
+    def load(self, operation_id: str) -> Operation:
+        """Return the operation; raises OperationNotFoundError."""
+        operation = self.find(operation_id)
+        if operation is None:
+            raise OperationNotFoundError(
+                f"there is no operation {operation_id}", advice="List what there is: aurora-restore history"
+            )
+        return operation
+
+    def of_target(self, target: str, *, limit: int = 50) -> list[Operation]:
+        """Return the newest operations on a target (``region/cluster``), newest first."""
+        items = self._table.query("target", target, index=BY_TARGET, newest_first=True, limit=limit)
+        return [_parse(item) for item in items]
+
+    def newest(self, *, limit: int = 50) -> list[Operation]:
+        """Return the newest operations on any target, newest first."""
+        found = [_parse(item) for item in self._table.scan() if not item["id"].startswith(LOCK_PREFIX)]
+        return sorted(found, key=lambda operation: operation.requested_at, reverse=True)[:limit]
+
+    def write(self, operation: Operation) -> Write:
+        """Return the write of an operation whose version is one above the one that must still be there."""
+        new = operation.version == 1
+        return Write(
+            table=self._table.name,
+            item={"id": operation.operation_id, **_document(operation)},
+            condition="attribute_not_exists(#id)" if new else "#version = :read",
+            names={"#id": "id"} if new else {"#version": "version"},
+            values={} if new else {":read": operation.version - 1},
+        )
+
+
+def _document(operation: Operation) -> dict[str, Any]:
+    return operation.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _parse(item: dict[str, Any]) -> Operation:
+    # By way of JSON text: the request is strict, and only JSON input may turn text into its enums and tuples.
+    return Operation.model_validate_json(json.dumps(item))
