@@ -4,11 +4,11 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 
@@ -17,13 +17,16 @@ from aurora_restore.embedded.clock import EmbeddableClock
 from aurora_restore.embedded.lambdas import FunctionHost, Handler
 from aurora_restore.embedded.server import EmbeddedServer
 
+T = TypeVar("T")
 _TRUST = {
     "Version": "2012-10-17",
     "Statement": [
         {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"},
     ],
 }
-_ENDED_WITHIN_S = 60
+_WITHIN_S = 60
+# One for all tests: reading the models of the services takes longer than a test.
+_SESSION: Any = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing")
 
 
 def empty_bundle() -> bytes:
@@ -32,6 +35,15 @@ def empty_bundle() -> bytes:
     with zipfile.ZipFile(bundle, "w") as archive:
         archive.writestr("handler.py", "")
     return bundle.getvalue()
+
+
+def _awaited(look: Callable[[], T | None], what: str) -> T:
+    give_up = time.monotonic() + _WITHIN_S
+    while time.monotonic() < give_up:
+        if (found := look()) is not None:
+            return found
+        time.sleep(0.005)
+    raise AssertionError(f"waited in vain for {what}")
 
 
 @dataclass
@@ -44,8 +56,7 @@ class Emulator:
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of the server."""
-        session: Any = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing")
-        return session.client(service, endpoint_url=self.server.url, region_name="us-east-1")
+        return _SESSION.client(service, endpoint_url=self.server.url, region_name="us-east-1")
 
     @cached_property
     def states(self) -> Any:
@@ -94,13 +105,21 @@ class Emulator:
 
     def ended(self, execution: str) -> dict[str, Any]:
         """Wait, for real, until an execution has ended; return its description."""
-        give_up = time.monotonic() + _ENDED_WITHIN_S
-        while time.monotonic() < give_up:
+
+        def describe() -> dict[str, Any] | None:
             description: dict[str, Any] = self.states.describe_execution(executionArn=execution)
-            if description["status"] != "RUNNING":
-                return description
-            time.sleep(0.005)
-        raise AssertionError(f"{execution} has not ended")
+            return description if description["status"] != "RUNNING" else None
+
+        return _awaited(describe, f"the end of {execution}")
+
+    def last_event(self, execution: str) -> str:
+        """Wait, for real, until the history of an execution is complete; return the type of its last event."""
+
+        def last() -> str | None:
+            kind = str(self.history(execution)[-1]["type"])
+            return kind if kind.startswith("Execution") else None
+
+        return _awaited(last, f"the last event of {execution}")
 
     def output(self, definition: dict[str, Any], request: Any = None) -> Any:
         """Run a definition to its end, which must be a success; return its output."""

@@ -5,8 +5,7 @@ import logging
 import os
 import socket
 import threading
-from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
@@ -60,7 +59,7 @@ class EmbeddedServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Close the port and every connection. A call that is being answered loses its answer. Stopped: nothing."""
+        """Close the port. A call that is being answered may still get its answer. Stopped already: nothing."""
         if self._server is None or self._thread is None:
             return
         self._server.shutdown()
@@ -79,30 +78,10 @@ class _QuietHandler(MotoRequestHandler):
 
 
 class _QuietServer(ThreadedWSGIServer):
-    """Logs nothing, and closes the connections that clients keep alive when it is closed."""
-
-    daemon_threads = True
-
-    def __init__(self, listener: socket.socket) -> None:
-        self._connections: set[socket.socket] = set()
+        def __init__(self, listener: socket.socket) -> None:
         application = DomainDispatcherApplication(create_backend_app)
         # Given a socket, werkzeug does not bind, and so does not print and exit when the port is taken.
         super().__init__(_HOST, listener.getsockname()[1], application, handler=_QuietHandler, fd=listener.fileno())
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        connection, address = super().get_request()
-        self._connections.add(connection)
-        return connection, address
-
-    def shutdown_request(self, request: Any) -> None:
-        self._connections.discard(request)
-        super().shutdown_request(request)
-
-    def server_close(self) -> None:
-        super().server_close()
-        for connection in self._connections.copy():
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002  werkzeug's name
         """Say nothing."""

@@ -50,12 +50,14 @@ def install(clock: EmbeddableClock) -> None:
     def sleep(seconds: float) -> None:
         waiting.let_pass(seconds, waiting.here.env)
 
-    _replace(WaitFunction, "_wait_interval", wait)
-    _replace(retrier_decl.RetrierDecl, "_eval_body", retry)
-    _replace(retrier_decl, "time", SimpleNamespace(sleep=sleep))
-    _replace(EventManager, "_get_current_timestamp", staticmethod(clock.now))
-    _replace(moto_states, "Execution", type("ClockedExecution", (_ClockedExecution,), {"waiting": waiting}))
-    _replace(moto_states, "stepfunctions_parser_backends", BackendDict(_Backend, "stepfunctions"))
+    _replace(
+        (WaitFunction, "_wait_interval", wait),
+        (retrier_decl.RetrierDecl, "_eval_body", retry),
+        (retrier_decl, "time", SimpleNamespace(sleep=sleep)),
+        (EventManager, "_get_current_timestamp", staticmethod(clock.now)),
+        (moto_states, "Execution", type("ClockedExecution", (_ClockedExecution,), {"waiting": waiting})),
+        (moto_states, "stepfunctions_parser_backends", BackendDict(_Backend, "stepfunctions")),
+    )
 
 
 def stop_executions() -> None:
@@ -63,16 +65,19 @@ def stop_executions() -> None:
     for account in moto_states.stepfunctions_parser_backends.values():
         for backend in account.values():
             for machine in backend.state_machines:
-                for execution in machine.executions:
+                for execution in list(machine.executions):
                     execution.stop(stop_date=datetime.now(UTC), error="", cause="")
 
 
-def _replace(owner: Any, name: str, value: object) -> None:
-    if not hasattr(owner, name):
-        raise EnvironmentUnfitError(
-            f"the installed moto has no {owner.__name__}.{name}", advice="Install the extra 'embedded' of this package"
-        )
-    setattr(owner, name, value)
+def _replace(*replacements: tuple[Any, str, object]) -> None:
+    for owner, name, _ in replacements:
+        if not hasattr(owner, name):
+            raise EnvironmentUnfitError(
+                f"the installed moto has no {owner.__name__}.{name}",
+                advice="Install the version of moto that this package's extra 'embedded' asks for",
+            )
+    for owner, name, value in replacements:
+        setattr(owner, name, value)
 
 
 class _Waiting:
