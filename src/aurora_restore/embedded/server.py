@@ -78,7 +78,7 @@ class _QuietHandler(MotoRequestHandler):
 
 
 class _QuietServer(ThreadedWSGIServer):
-        def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket) -> None:
         application = DomainDispatcherApplication(create_backend_app)
         # Given a socket, werkzeug does not bind, and so does not print and exit when the port is taken.
         super().__init__(_HOST, listener.getsockname()[1], application, handler=_QuietHandler, fd=listener.fileno())
