@@ -1,0 +1,122 @@
+"""What a restored database's users shall be, and the Protocol of an engine that makes them so."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from aurora_restore.errors import ConfigurationError
+from aurora_restore.request import Grant, Logins
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a database server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Return host and port as people write them."""
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A name and its password; the password is never shown (I6)."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredUser:
+    """A user who shall be able to log in: with a password or, when ``iam`` is true, with an IAM token."""
+
+    name: str
+    password: str | None = field(repr=False)
+    iam: bool = False
+    grants: tuple[Grant, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a user with two ways in, or none."""
+        if self.iam == (self.password is not None):
+            raise ConfigurationError(f"user {self.name} must have either a password or IAM authentication")
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredState:
+    """The users, what happens to everybody else's login, and who besides the users keeps theirs (the master)."""
+
+    users: tuple[DesiredUser, ...]
+    logins: Logins = Logins.ONLY_LISTED
+    keep: frozenset[str] = frozenset()
+
+
+class ChangeKind(StrEnum):
+    """What kind of difference between the desired and the actual state a change removes."""
+
+    CREATE_USER = "create-user"
+    CHANGE_USER = "change-user"
+    TAKE_LOGIN = "take-login"
+    END_SESSIONS = "end-sessions"
+    JOIN_ROLE = "join-role"
+    LEAVE_ROLE = "leave-role"
+    GRANT = "grant"
+    REVOKE = "revoke"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference, as ``sentence`` tells a person. Never holds a secret (I6)."""
+
+    kind: ChangeKind
+    user: str
+    database: str | None
+    sentence: str
+
+
+class Engine(Protocol):
+    """Makes a database's users what they shall be.
+
+    Every method raises DatabaseUnreachableError while the server does not answer and DatabaseRefusedError when it
+    answers with a refusal; no error ever holds a password.
+    """
+
+    def plan(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[Change, ...]:
+        """Return what ``apply`` would change. Reads only.
+
+        Raises PreflightError with everything that makes the desired state impossible.
+        """
+        ...
+
+    def apply(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[Change, ...]:
+        """Make the desired state real, read it back, and return the changes made; nothing the second time.
+
+        Safe to kill anywhere and run again. Raises what ``plan`` raises, then with nothing changed.
+        """
+        ...
+
+    def remarks(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[str, ...]:
+        """Return a sentence for each thing that lets users do more than they were granted and is left alone."""
+        ...
+
+    def logins(self, endpoint: Endpoint, master: Login) -> tuple[str, ...]:
+        """Return the names that can log in now, sorted; RDS's own are left out, the master is not."""
+        ...
+
+    def can_log_in(self, endpoint: Endpoint, login: Login, database: str) -> bool:
+        """Try to log in. False when the server says no."""
+        ...
+
+
+def engine_for(engine: str) -> Engine:
+    """Return the engine for a cluster's ``Engine`` as RDS names it; ConfigurationError if there is none yet."""
+    if engine != "aurora-postgresql":
+        raise ConfigurationError(
+            f"the users of a database of engine {engine} cannot be set up",
+            advice="Supported is aurora-postgresql",
+        )
+    # The driver takes 150 ms to import: only the step that needs it pays (cold start of eight other functions).
+    from aurora_restore.database.postgresql import PostgreSQL  # noqa: PLC0415
+
+    return PostgreSQL()

@@ -1,0 +1,193 @@
+"""Grants and revocations, gathered so that equal ones share a statement and one sentence a user."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import LiteralString
+
+from psycopg import sql
+
+from aurora_restore.database.engine import Change, ChangeKind
+from aurora_restore.database.postgresql_actions import Action, identifiers
+from aurora_restore.database.postgresql_objects import Kind, Thing
+from aurora_restore.database.postgresql_privileges import Privileges
+
+_WORDS: tuple[LiteralString, ...] = (
+    "SELECT",
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "TRUNCATE",
+    "REFERENCES",
+    "TRIGGER",
+    "MAINTAIN",
+    "USAGE",
+    "EXECUTE",
+    "CREATE",
+    "CONNECT",
+    "TEMPORARY",
+)
+_PRIVILEGES = {word: sql.SQL(word) for word in _WORDS}
+
+# The keyword for objects that are there, and for those yet to come (None: they have no default privileges).
+_KEYWORDS: dict[Kind, tuple[LiteralString, LiteralString | None]] = {
+    Kind.DATABASE: ("DATABASE", None),
+    Kind.SCHEMA: ("SCHEMA", "SCHEMAS"),
+    Kind.TABLE: ("TABLE", "TABLES"),
+    Kind.SEQUENCE: ("SEQUENCE", "SEQUENCES"),
+    Kind.ROUTINE: ("ROUTINE", "ROUTINES"),
+    Kind.TYPE: ("TYPE", "TYPES"),
+    Kind.LANGUAGE: ("LANGUAGE", None),
+    Kind.FOREIGN_DATA_WRAPPER: ("FOREIGN DATA WRAPPER", None),
+    Kind.FOREIGN_SERVER: ("FOREIGN SERVER", None),
+    Kind.LARGE_OBJECT: ("LARGE OBJECT", "LARGE OBJECTS"),
+}
+_THINGS_A_STATEMENT = 1_000
+_THINGS_A_SENTENCE = 3
+
+
+class Verb(StrEnum):
+    """What happens to a privilege. Revocations come first; what they cascade to is granted again after them."""
+
+    REVOKE = "REVOKE"
+    REVOKE_OPTION = "REVOKE GRANT OPTION FOR"
+    GRANT = "GRANT"
+
+
+_VERBS = {
+    Verb.REVOKE: (sql.SQL("REVOKE"), sql.SQL("FROM"), sql.SQL(" CASCADE")),
+    Verb.REVOKE_OPTION: (sql.SQL("REVOKE GRANT OPTION FOR"), sql.SQL("FROM"), sql.SQL(" CASCADE")),
+    Verb.GRANT: (sql.SQL("GRANT"), sql.SQL("TO"), sql.SQL("")),
+}
+_SENTENCES = {
+    Verb.REVOKE: "{user} loses {privileges} on {things}",
+    Verb.REVOKE_OPTION: "{user} may no longer pass on {privileges} on {things}",
+    Verb.GRANT: "{user} gets {privileges} on {things}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    verb: Verb
+    kind: Kind
+    privileges: Privileges
+    users: frozenset[str]
+
+
+@dataclass(slots=True)
+class Batches:
+    """What is to happen to privileges in one database; grows by ``on_thing`` and ``on_future``."""
+
+    database: str
+    _present: dict[tuple[str, _Rule], list[Thing]] = field(default_factory=dict)
+    _future: dict[tuple[str | None, _Rule], list[str]] = field(default_factory=dict)
+
+    def on_thing(self, verb: Verb, thing: Thing, by_user: dict[str, Privileges], *, acting_as: str = "") -> None:
+        """Add what happens on an object; ``acting_as`` names the grantor when it is not the object's owner."""
+        for privileges, users in _inverted(by_user):
+            rule = _Rule(verb, thing.kind, privileges, users)
+            self._present.setdefault((acting_as, rule), []).append(thing)
+
+    def on_future(
+        self, verb: Verb, creator: str, schema: str | None, kind: Kind, by_user: dict[str, Privileges]
+    ) -> None:
+        """Add what happens on objects that ``creator`` will create, in one schema or (None) in any."""
+        for privileges, users in _inverted(by_user):
+            self._future.setdefault((schema, _Rule(verb, kind, privileges, users)), []).append(creator)
+
+    def actions(self) -> Iterator[Action]:
+        """Return the statements in the order in which they must run."""
+        for verb in Verb:
+            for (acting_as, rule), things in sorted(self._present.items(), key=lambda item: not item[0][0]):
+                if rule.verb is verb:
+                    yield from self._acting_as(acting_as, self._present_actions(rule, things))
+            for (schema, rule), creators in self._future.items():
+                if rule.verb is verb:
+                    yield self._future_action(schema, rule, creators)
+
+    def _acting_as(self, role: str, actions: Iterator[Action]) -> Iterator[Action]:
+        if role:
+            yield Action(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
+        yield from actions
+        if role:
+            yield Action(sql.SQL("RESET ROLE").format())
+
+    def _present_actions(self, rule: _Rule, things: list[Thing]) -> Iterator[Action]:
+        changes = self._changes(rule, _described(rule.kind, things, self.database))
+        for start in range(0, len(things), _THINGS_A_STATEMENT):
+            verb, to, end = _VERBS[rule.verb]
+            statement = sql.SQL("{} {} ON {} {} {} {}{}").format(
+                verb,
+                _listed(rule.privileges),
+                sql.SQL(_KEYWORDS[rule.kind][0]),
+                sql.SQL(", ").join(_name(thing) for thing in things[start : start + _THINGS_A_STATEMENT]),
+                to,
+                identifiers(rule.users),
+                end,
+            )
+            yield Action(statement, changes if start == 0 else ())
+
+    def _future_action(self, schema: str | None, rule: _Rule, creators: list[str]) -> Action:
+        keyword = _KEYWORDS[rule.kind][1]
+        if keyword is None:
+            raise ValueError(f"{rule.kind} has no default privileges")
+        verb, to, end = _VERBS[rule.verb]
+        statement = sql.SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {}{} {} {} ON {} {} {}{}").format(
+            identifiers(creators),
+            sql.SQL("") if schema is None else sql.SQL(" IN SCHEMA {}").format(sql.Identifier(schema)),
+            verb,
+            _listed(rule.privileges),
+            sql.SQL(keyword),
+            to,
+            identifiers(rule.users),
+            end,
+        )
+        place = self.database if schema is None else f"{self.database}, schema {schema}"
+        return Action(statement, self._changes(rule, f"future {_plural(rule.kind)} of {place}"))
+
+    def _changes(self, rule: _Rule, things: str) -> tuple[Change, ...]:
+        kind = ChangeKind.GRANT if rule.verb is Verb.GRANT else ChangeKind.REVOKE
+        words = ", ".join(word for word in _PRIVILEGES if word in rule.privileges)
+        return tuple(
+            Change(kind, user, self.database, _SENTENCES[rule.verb].format(user=user, privileges=words, things=things))
+            for user in sorted(rule.users)
+        )
+
+
+def _inverted(by_user: dict[str, Privileges]) -> Iterator[tuple[Privileges, frozenset[str]]]:
+    users: dict[Privileges, list[str]] = {}
+    for user, privileges in by_user.items():
+        if privileges:
+            users.setdefault(privileges, []).append(user)
+    for privileges, names in users.items():
+        yield privileges, frozenset(names)
+
+
+def _listed(privileges: Privileges) -> sql.Composed:
+    return sql.SQL(", ").join(_PRIVILEGES[word] for word in sorted(privileges))
+
+
+def _name(thing: Thing) -> sql.Composable:
+    match thing.kind:
+        case Kind.LARGE_OBJECT:
+            return sql.Literal(int(thing.name))
+        case Kind.ROUTINE:
+            types = sql.SQL(", ").join(sql.Identifier(*type_) for type_ in thing.arguments)
+            return sql.SQL("{}({})").format(sql.Identifier(thing.schema or "", thing.name), types)
+        case _:
+            return sql.Identifier(*([thing.schema] if thing.schema is not None else []), thing.name)
+
+
+def _described(kind: Kind, things: Collection[Thing], database: str) -> str:
+    if kind is Kind.DATABASE:
+        return f"database {database}"
+    names = sorted(map(str, things))
+    shown = ", ".join(names[:_THINGS_A_SENTENCE])
+    if len(names) == 1:
+        return f"{kind} {shown} of {database}"
+    more = f" and {len(names) - _THINGS_A_SENTENCE} more" if len(names) > _THINGS_A_SENTENCE else ""
+    return f"{len(names)} {_plural(kind)} of {database} ({shown}{more})"
+
+
+def _plural(kind: Kind) -> str:
+    return f"{kind}s"

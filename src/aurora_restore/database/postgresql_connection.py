@@ -1,0 +1,147 @@
+"""The one door to psycopg: how we connect, and where its errors become ours, without anything secret in them (I6)."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from aurora_restore.database.engine import Endpoint, Login
+from aurora_restore.errors import AuroraRestoreError, DatabaseRefusedError, DatabaseUnreachableError, NotReadyError
+
+PgConnection = psycopg.Connection[tuple[Any, ...]]
+Connect = Callable[..., PgConnection]
+
+# Every Aurora PostgreSQL cluster has it. Roles are the cluster's, so any database would do for them.
+MAINTENANCE_DATABASE = "postgres"
+CONNECT_TIMEOUT_S = 10
+STATEMENT_TIMEOUT_MS = 300_000
+LOCK_TIMEOUT_MS = 30_000
+IDLE_TIMEOUT_MS = 120_000
+
+# A setting of the master or of the database that came with the data must not change what our statements do, so what
+# matters is set at connection, which wins over both.
+_SETTINGS = {
+    "statement_timeout": STATEMENT_TIMEOUT_MS,
+    "lock_timeout": LOCK_TIMEOUT_MS,
+    "idle_in_transaction_session_timeout": IDLE_TIMEOUT_MS,
+    "search_path": "pg_catalog",
+    "default_transaction_read_only": "off",
+    "role": "none",
+}
+_OPTIONS = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
+
+# libpq gives no SQLSTATE for a connection that failed, so the server's words must do. RDS runs with English messages.
+_PASSES_BY_ITSELF = (
+    "starting up",
+    "shutting down",
+    "in recovery mode",
+    "not yet accepting connections",
+    "too many clients",
+    "too many connections",
+    "remaining connection slots",
+)
+_NO_WAY_INTO_DATABASE = "permission denied for database"
+
+_LOST = ("08", "57P")
+_BUSY = {
+    "40001": "a concurrent change",
+    "40P01": "a deadlock",
+    "55P03": "a lock that somebody else holds",
+    "57014": "the statement timeout",
+    "XX000": "a concurrent change",  # "tuple concurrently updated": two GRANTs on one object at once
+}
+
+
+def open_connection(connect: Connect, endpoint: Endpoint, login: Login, database: str) -> PgConnection:
+    """Connect with TLS where the server offers it, in autocommit, with every limit set.
+
+    Raises DatabaseUnreachableError while the server does not answer, DatabaseRefusedError when it says no.
+    """
+    try:
+        return _connect(connect, endpoint, login, database)
+    except psycopg.OperationalError as error:
+        failure = _connection_failure(str(error), endpoint, login.user, database)
+    # Outside the handler: the driver's exception is no part of ours, whatever it holds.
+    raise failure
+
+
+def password_is_right(connect: Connect, endpoint: Endpoint, login: Login) -> bool:
+    """Say whether the server lets the user in for this password. It is the only way to know: verifiers are unreadable.
+
+    Raises DatabaseRefusedError if the server asks for no password at all, as then no answer means anything.
+    """
+    try:
+        with _connect(connect, endpoint, login, MAINTENANCE_DATABASE) as connection:
+            asked = connection.pgconn.used_password
+    except psycopg.OperationalError as error:
+        text = str(error)
+        failure = _connection_failure(text, endpoint, login.user, MAINTENANCE_DATABASE)
+    else:
+        if asked:
+            return True
+        raise DatabaseRefusedError(
+            f"{endpoint} lets {login.user} in without asking for a password",
+            advice="Its pg_hba.conf must ask for scram-sha-256",
+        )
+    if isinstance(failure, DatabaseUnreachableError):
+        raise failure
+    return _NO_WAY_INTO_DATABASE in text
+
+
+def try_login(connect: Connect, endpoint: Endpoint, login: Login, database: str) -> bool:
+    """Say whether the user can log in to the database. Raises DatabaseUnreachableError while nobody could."""
+    try:
+        open_connection(connect, endpoint, login, database).close()
+    except DatabaseRefusedError:
+        return False
+    return True
+
+
+@contextmanager
+def our_errors(endpoint: Endpoint, doing: str, advice: str = "") -> Iterator[None]:
+    """Turn psycopg's errors into ours; ``doing`` completes "… refused to …"."""
+    try:
+        yield
+    except psycopg.Error as error:
+        failure = _statement_failure(error, endpoint, doing, advice)
+    else:
+        return
+    # Not "from error": the driver's exception shows the statement's context, in which a verifier may stand (I6).
+    raise failure
+
+
+def _connect(connect: Connect, endpoint: Endpoint, login: Login, database: str) -> PgConnection:
+    return connect(
+        host=endpoint.host,
+        port=endpoint.port,
+        user=login.user,
+        password=login.password,
+        dbname=database,
+        sslmode="prefer",
+        connect_timeout=CONNECT_TIMEOUT_S,
+        application_name="aurora-restore",
+        client_encoding="UTF8",
+        options=_OPTIONS,
+        autocommit=True,
+        prepare_threshold=None,
+    )
+
+
+def _connection_failure(text: str, endpoint: Endpoint, user: str, database: str) -> AuroraRestoreError:
+    answers = [line.partition("FATAL:")[2].strip() for line in text.splitlines() if "FATAL:" in line]
+    if not answers:
+        return DatabaseUnreachableError(f"{endpoint} does not answer")
+    if any(words in text for words in _PASSES_BY_ITSELF):
+        return DatabaseUnreachableError(f"{endpoint} takes no connections now: {answers[-1]}")
+    return DatabaseRefusedError(f"{endpoint} refused to let {user} into database {database}: {answers[-1]}")
+
+
+def _statement_failure(error: psycopg.Error, endpoint: Endpoint, doing: str, advice: str) -> AuroraRestoreError:
+    state = error.sqlstate
+    if state is None or state.startswith(_LOST):
+        return DatabaseUnreachableError(f"{endpoint} went away while it was to {doing}")
+    if state in _BUSY:
+        return NotReadyError(f"{endpoint} could not {doing} because of {_BUSY[state]}")
+    said = error.diag.message_primary
+    return DatabaseRefusedError(f"{endpoint} refused to {doing}: {said} (SQLSTATE {state})", advice=advice)

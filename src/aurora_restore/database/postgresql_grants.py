@@ -1,0 +1,178 @@
+"""Decide what has to be granted and revoked in one database. Pure: reads its state, returns statements and sentences.
+
+Privileges on the same things for the same users share a statement, so the number of statements follows the number of
+different rules in the request, not users times objects.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from aurora_restore.database.engine import DesiredUser
+from aurora_restore.database.postgresql_actions import Action, borrowing
+from aurora_restore.database.postgresql_batches import Batches, Verb
+from aurora_restore.database.postgresql_cluster import ADMIN_OPTION_RULES, Cluster
+from aurora_restore.database.postgresql_objects import FutureHeld, Held, Kind, Object, Objects
+from aurora_restore.database.postgresql_privileges import ByUser, Privileges, Wanted
+
+_NOTHING: Privileges = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class GrantsPlan:
+    """What to run in one transaction of the database, and what is left as it is.
+
+    ``doubts`` names the owners whose privileges PostgreSQL will probably not lend to the master. It is tried
+    nevertheless, see RolesPlan.
+    """
+
+    actions: tuple[Action, ...]
+    doubts: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+def plan_grants(cluster: Cluster, objects: Objects, users: Sequence[DesiredUser]) -> GrantsPlan:
+    """Compare what the users hold in a database with what they shall hold: that, and no more."""
+    return _Grants(cluster, objects, users).plan()
+
+
+class _Grants:
+    def __init__(self, cluster: Cluster, objects: Objects, users: Sequence[DesiredUser]) -> None:
+        self.cluster = cluster
+        self.objects = objects
+        self.users = frozenset(user.name for user in users)
+        self.wanted = Wanted(users, objects, cluster.version)
+        self.batches = Batches(objects.database)
+        self.acting_as: set[str] = set()
+        self.remarks: dict[str, int] = {}
+
+    def plan(self) -> GrantsPlan:
+        for item in self.objects.items:
+            self._compare(item)
+        self._compare_future()
+        actions = list(self.batches.actions())
+        borrowed = sorted(name for name in self.acting_as if not self._is_held(name))
+        take, give_back = borrowing(
+            borrowed, self.cluster.master, grantors_exist=self.cluster.version >= ADMIN_OPTION_RULES
+        )
+        doubts = [name for name in borrowed if not self.cluster.can_act_as(name)]
+        return GrantsPlan(
+            actions=(*take, *actions, *give_back) if actions else (),
+            doubts=tuple(self._doubt(name) for name in doubts),
+            remarks=tuple(self._remarks()),
+        )
+
+    def _compare(self, item: Object) -> None:
+        wanted = {user: words for user, words in self._wanted_on(item).items() if user != item.owner}
+        has: dict[str, set[str]] = {}
+        for held in item.held:
+            if held.is_by_owner and held.is_whole:
+                has.setdefault(held.user, set()).add(held.privilege)
+        missing = _difference(wanted, has)
+        self._take_back(item, wanted)
+        if missing and self._can_reach(item.owner, f"{item.thing.kind}s"):
+            self.batches.on_thing(Verb.GRANT, item.thing, missing)
+            self.acting_as.add(item.owner)
+
+    def _wanted_on(self, item: Object) -> ByUser:
+        return self.wanted.on(item.thing) if item.is_ours else {}
+
+    def _take_back(self, item: Object, wanted: ByUser) -> None:
+        excess: dict[tuple[Verb, str, str], dict[str, set[str]]] = {}
+        for verb, grantor, held in self._excess(item, wanted):
+            key = (verb, grantor, "" if held.is_by_owner else grantor)
+            excess.setdefault(key, {}).setdefault(held.user, set()).add(held.privilege)
+        for (verb, grantor, acting_as), by_user in excess.items():
+            if self._can_reach(grantor, f"{item.thing.kind}s"):
+                self.batches.on_thing(verb, item.thing, _frozen(by_user), acting_as=acting_as)
+                self.acting_as.add(grantor)
+
+    def _excess(self, item: Object, wanted: ByUser) -> Iterator[tuple[Verb, str, Held]]:
+        """Yield what must be taken back on an object, how, and by whom: the one who gave it."""
+        for held in item.held:
+            is_wanted = held.privilege in wanted.get(held.user, _NOTHING)
+            if not held.is_by_owner:
+                # The owner grants it again if it is wanted: a third party's grant would hang on that party's rights.
+                # What a listed user passed on goes by CASCADE with that user's right to pass on.
+                if held.grantor not in self.users:
+                    yield Verb.REVOKE, held.grantor, held
+            elif not is_wanted:
+                yield Verb.REVOKE, item.owner, held
+            elif held.is_grantable and held.is_whole:
+                yield Verb.REVOKE_OPTION, item.owner, held
+
+    def _compare_future(self) -> None:
+        held: dict[tuple[str, str | None, Kind], list[FutureHeld]] = {}
+        for one in self.objects.future:
+            held.setdefault((one.creator, one.schema, one.kind), []).append(one)
+        wanted = {
+            (creator, schema, kind): {user: words for user, words in by_user.items() if user != creator}
+            for (schema, kind), by_user in self.wanted.on_future().items()
+            for creator in self._creators()
+        }
+        for key in sorted(held.keys() | wanted.keys(), key=str):
+            self._compare_future_of(key, wanted.get(key, {}), held.get(key, []))
+
+    def _compare_future_of(self, key: tuple[str, str | None, Kind], wanted: ByUser, held: Iterable[FutureHeld]) -> None:
+        creator, schema, kind = key
+        has: dict[str, set[str]] = {}
+        excess: dict[Verb, dict[str, set[str]]] = {Verb.REVOKE: {}, Verb.REVOKE_OPTION: {}}
+        for one in held:
+            has.setdefault(one.user, set()).add(one.privilege)
+            if one.privilege not in wanted.get(one.user, _NOTHING):
+                excess[Verb.REVOKE].setdefault(one.user, set()).add(one.privilege)
+            elif one.is_grantable:
+                excess[Verb.REVOKE_OPTION].setdefault(one.user, set()).add(one.privilege)
+        steps = {**{verb: _frozen(by_user) for verb, by_user in excess.items()}, Verb.GRANT: _difference(wanted, has)}
+        for verb, by_user in steps.items():
+            if by_user and self._can_reach(creator, f"future {kind}s"):
+                self.batches.on_future(verb, creator, schema, kind, by_user)
+                self.acting_as.add(creator)
+
+    def _creators(self) -> frozenset[str]:
+        """Return who may create objects here: owners of what is there, holders of CREATE, users to be, the master."""
+        owners = {item.owner for item in self.objects.items if item.is_ours}
+        # Somebody who owns nothing yet and is out of our reach is no reason to fail.
+        others = {name for name in self.objects.creators - self.users if self.cluster.can_act_as(name)}
+        everybody = owners | others | self.wanted.creators() | {self.cluster.master}
+        return frozenset(name for name in everybody if not name.startswith(("rds", "pg_")) and not self._is_out(name))
+
+    def _is_held(self, name: str) -> bool:
+        return name in self.cluster.roles and self.cluster.roles[name].is_held
+
+    def _is_out(self, name: str) -> bool:
+        """Say whether the role is RDS's own or a superuser, whose privileges nobody can lend."""
+        role = self.cluster.roles.get(name)
+        return role is not None and not role.is_held and (role.is_superuser or self.cluster.belongs_to_rds(name))
+
+    def _can_reach(self, name: str, what: str) -> bool:
+        if not self._is_out(name):
+            return True
+        remark = f"{what} of {name} in database {self.objects.database} keep their privileges as they are"
+        self.remarks[remark] = self.remarks.get(remark, 0) + 1
+        return False
+
+    def _doubt(self, name: str) -> str:
+        me = self.cluster.master
+        return (
+            f"{me} may not act for {name}, who owns objects in {self.objects.database}: run GRANT {name} TO {me}"
+            " WITH ADMIN OPTION as the role that created it"
+        )
+
+    def _remarks(self) -> Iterator[str]:
+        for remark, count in self.remarks.items():
+            yield f"{count} {remark}"
+        owned: dict[str, int] = {}
+        for item in self.objects.items:
+            if item.owner in self.users:
+                owned[item.owner] = owned.get(item.owner, 0) + 1
+        for owner, count in sorted(owned.items()):
+            yield f"{owner} owns {count} objects in database {self.objects.database} and may do anything with them"
+
+
+def _frozen(by_user: dict[str, set[str]]) -> ByUser:
+    return {user: frozenset(words) for user, words in by_user.items()}
+
+
+def _difference(wanted: ByUser, has: dict[str, set[str]]) -> ByUser:
+    missing = {user: words - has.get(user, _NOTHING) for user, words in wanted.items()}
+    return {user: words for user, words in missing.items() if words}

@@ -1,0 +1,238 @@
+"""The objects of one PostgreSQL database and what the listed users hold on them, as its catalogs say they are now."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from aurora_restore.database.postgresql_connection import PgConnection
+
+
+class Kind(StrEnum):
+    """A kind of object that privileges are granted on."""
+
+    DATABASE = "database"
+    SCHEMA = "schema"
+    TABLE = "table"
+    SEQUENCE = "sequence"
+    ROUTINE = "routine"
+    TYPE = "type"
+    LANGUAGE = "language"
+    FOREIGN_DATA_WRAPPER = "foreign data wrapper"
+    FOREIGN_SERVER = "foreign server"
+    LARGE_OBJECT = "large object"
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """An object's identity: its name, its schema's if it has one, and the types of a routine's arguments."""
+
+    kind: Kind
+    schema: str | None
+    name: str
+    arguments: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        """Return the name as people write it."""
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A privilege that a listed user holds directly: given by the owner, or by one who may pass it on.
+
+    ``is_whole`` is false for a privilege on some column only.
+    """
+
+    user: str
+    grantor: str
+    is_by_owner: bool
+    privilege: str
+    is_grantable: bool
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An object and the listed users' privileges on it, without those that are its owner's by nature.
+
+    ``owner`` of a schema of pg_database_owner is the database's owner. ``is_ours`` is false for what belongs to
+    PostgreSQL or to an extension: nothing is granted on it.
+    """
+
+    thing: Thing
+    owner: str
+    is_ours: bool
+    held: tuple[Held, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FutureHeld:
+    """A privilege that a listed user will get on objects that ``creator`` creates; no schema means any schema."""
+
+    creator: str
+    schema: str | None
+    kind: Kind
+    user: str
+    privilege: str
+    is_grantable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """One database. ``creators`` hold CREATE on it or on a schema of it."""
+
+    database: str
+    items: tuple[Object, ...]
+    future: tuple[FutureHeld, ...]
+    creators: frozenset[str]
+
+
+_THINGS = """
+    WITH thing AS (
+        SELECT 'database' AS kind, NULL::name AS schema, datname AS name, NULL::oidvector AS arguments,
+               datdba AS owner, datacl AS acl, true AS is_user_made, tableoid AS class, oid
+        FROM pg_database WHERE datname = current_database()
+      UNION ALL
+        SELECT 'schema', NULL, nspname, NULL, nspowner, nspacl,
+               nspname !~ '^pg_' AND nspname <> 'information_schema', tableoid, oid
+        FROM pg_namespace
+      UNION ALL
+        SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, n.nspname, c.relname, NULL, c.relowner,
+               c.relacl, n.nspname !~ '^pg_' AND n.nspname <> 'information_schema', c.tableoid, c.oid
+        FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+      UNION ALL
+        SELECT 'routine', n.nspname, p.proname, p.proargtypes, p.proowner, p.proacl,
+               n.nspname !~ '^pg_' AND n.nspname <> 'information_schema', p.tableoid, p.oid
+        FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+      UNION ALL
+        SELECT 'type', n.nspname, t.typname, NULL, t.typowner, t.typacl, false, t.tableoid, t.oid
+        FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace WHERE t.typacl IS NOT NULL
+      UNION ALL
+        SELECT 'language', NULL, lanname, NULL, lanowner, lanacl, false, tableoid, oid
+        FROM pg_language WHERE lanacl IS NOT NULL
+      UNION ALL
+        SELECT 'foreign data wrapper', NULL, fdwname, NULL, fdwowner, fdwacl, false, tableoid, oid
+        FROM pg_foreign_data_wrapper WHERE fdwacl IS NOT NULL
+      UNION ALL
+        SELECT 'foreign server', NULL, srvname, NULL, srvowner, srvacl, false, tableoid, oid
+        FROM pg_foreign_server WHERE srvacl IS NOT NULL
+      UNION ALL
+        SELECT 'large object', NULL, oid::text::name, NULL, lomowner, lomacl, false, tableoid, oid
+        FROM pg_largeobject_metadata WHERE lomacl IS NOT NULL
+    ),
+    listed AS (SELECT oid, rolname FROM pg_roles WHERE rolname = ANY (%(users)s)),
+    known AS (
+        SELECT thing.*,
+            (SELECT json_agg(json_build_array(
+                listed.rolname, grantor.rolname, item.grantor = thing.owner,
+                item.privilege_type, item.is_grantable, true
+             ))
+             FROM aclexplode(thing.acl) AS item
+             JOIN listed ON listed.oid = item.grantee
+             JOIN pg_roles AS grantor ON grantor.oid = item.grantor
+             WHERE item.grantee <> thing.owner) AS held
+        FROM thing
+    )
+    SELECT kind, schema, name,
+        (SELECT json_agg(json_build_array(n.nspname, t.typname) ORDER BY argument.position)
+         FROM unnest(arguments) WITH ORDINALITY AS argument (oid, position)
+         JOIN pg_type AS t ON t.oid = argument.oid JOIN pg_namespace AS n ON n.oid = t.typnamespace),
+        CASE owner.rolname
+            WHEN 'pg_database_owner'
+            THEN (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database())
+            ELSE owner.rolname
+        END,
+        is_user_made AND NOT EXISTS (
+            SELECT FROM pg_depend WHERE classid = known.class AND objid = known.oid AND deptype = 'e'
+        ),
+        held
+    FROM known JOIN pg_roles AS owner ON owner.oid = known.owner
+    WHERE is_user_made OR held IS NOT NULL
+    ORDER BY kind, schema, name
+"""
+_COLUMNS = """
+    SELECT n.nspname, c.relname, listed.rolname, grantor.rolname, item.grantor = c.relowner, item.privilege_type,
+           item.is_grantable, false
+    FROM pg_attribute AS a
+    JOIN pg_class AS c ON c.oid = a.attrelid
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    CROSS JOIN aclexplode(a.attacl) AS item
+    JOIN pg_roles AS listed ON listed.oid = item.grantee AND listed.rolname = ANY (%(users)s)
+    JOIN pg_roles AS grantor ON grantor.oid = item.grantor
+    WHERE a.attacl IS NOT NULL AND item.grantee <> c.relowner
+"""
+_FUTURE = """
+    SELECT creator.rolname, n.nspname, d.defaclobjtype, listed.rolname, item.privilege_type, item.is_grantable
+    FROM pg_default_acl AS d
+    CROSS JOIN aclexplode(d.defaclacl) AS item
+    JOIN pg_roles AS listed ON listed.oid = item.grantee AND listed.rolname = ANY (%(users)s)
+    JOIN pg_roles AS creator ON creator.oid = d.defaclrole
+    LEFT JOIN pg_namespace AS n ON n.oid = d.defaclnamespace
+    WHERE item.grantee <> d.defaclrole
+"""
+_CREATORS = """
+    SELECT holder.rolname
+    FROM (
+        SELECT datacl AS acl FROM pg_database WHERE datname = current_database()
+        UNION ALL
+        SELECT nspacl FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+    ) AS place
+    CROSS JOIN aclexplode(place.acl) AS item
+    JOIN pg_roles AS holder ON holder.oid = item.grantee
+    WHERE item.privilege_type = 'CREATE'
+"""
+# Not what PostgreSQL gives to PUBLIC by default: CONNECT and TEMPORARY on databases, EXECUTE on routines.
+_PUBLIC = """
+    SELECT string_agg(DISTINCT item.privilege_type, ', '), thing.kind, count(DISTINCT thing.name)
+    FROM (
+        SELECT 'schema' AS kind, quote_ident(nspname) AS name, nspacl AS acl
+        FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+      UNION ALL
+        SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, c.oid::regclass::text, c.relacl
+        FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    ) AS thing
+    CROSS JOIN aclexplode(thing.acl) AS item
+    WHERE item.grantee = 0 AND NOT (thing.kind = 'schema' AND thing.name = 'public' AND item.privilege_type = 'USAGE')
+    GROUP BY thing.kind ORDER BY thing.kind
+"""
+_FUTURE_KINDS = {
+    "r": Kind.TABLE,
+    "S": Kind.SEQUENCE,
+    "f": Kind.ROUTINE,
+    "T": Kind.TYPE,
+    "n": Kind.SCHEMA,
+    "L": Kind.LARGE_OBJECT,
+}
+
+
+def read_objects(connection: PgConnection, users: Collection[str]) -> Objects:
+    """Read the connection's database, with what ``users`` hold in it."""
+    parameters = {"users": sorted(users)}
+    by_column: dict[tuple[str, str], list[Held]] = {}
+    for schema, table, *item in connection.execute(_COLUMNS, parameters):
+        by_column.setdefault((schema, table), []).append(Held(*item))
+    items = tuple(_object(row, by_column) for row in connection.execute(_THINGS, parameters))
+    future = tuple(
+        FutureHeld(creator, schema, _FUTURE_KINDS[kind], user, privilege, is_grantable)
+        for creator, schema, kind, user, privilege, is_grantable in connection.execute(_FUTURE, parameters)
+    )
+    creators = frozenset(name for (name,) in connection.execute(_CREATORS))
+    return Objects(connection.info.dbname, items, future, creators)
+
+
+def public_privileges(connection: PgConnection) -> list[str]:
+    """Return a sentence for each kind of object on which everybody holds more than PostgreSQL's defaults."""
+    return [
+        f"everybody (PUBLIC) holds {privileges} on {count} {kind}s of database {connection.info.dbname}"
+        for privileges, kind, count in connection.execute(_PUBLIC)
+    ]
+
+
+def _object(row: tuple[Any, ...], by_column: dict[tuple[str, str], list[Held]]) -> Object:
+    kind, schema, name, arguments, owner, is_ours, held = row
+    thing = Thing(Kind(kind), schema, name, tuple((namespace, type_) for namespace, type_ in arguments or ()))
+    on_columns = by_column.get((schema, name), ()) if thing.kind is Kind.TABLE else ()
+    return Object(thing, owner, is_ours, (*(Held(*item) for item in held or ()), *on_columns))

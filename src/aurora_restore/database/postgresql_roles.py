@@ -1,0 +1,243 @@
+"""Decide what has to happen to a server's roles. Pure: reads the cluster's state, returns statements and sentences.
+
+Order: ``close`` (commit), end the sessions of those in ``closed``, ``open`` (commit). Whoever may not log in any more,
+or has another password from now on, loses the old way in before its sessions end, so that none can come back; and a
+user's new way in opens only after that. Killed between the two, the next run finds the role closed and goes on.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from aurora_restore.database.engine import Change, ChangeKind, DesiredState, DesiredUser
+from aurora_restore.database.passwords import scram_verifier
+from aurora_restore.database.postgresql_actions import Action, borrowing, identifiers
+from aurora_restore.database.postgresql_cluster import ADMIN_OPTION_RULES, Cluster, Membership, Role
+from aurora_restore.request import Logins
+
+IAM_ROLE = "rds_iam"
+_DANGEROUS_ROLES = frozenset({"rds_superuser", "rds_replication"})
+
+_LOGIN = sql.SQL("LOGIN")
+_NO_PASSWORD = sql.SQL("PASSWORD NULL")
+
+
+@dataclass(frozen=True, slots=True)
+class RolesPlan:
+    """What to run, in this order, what makes it impossible, and what is left as it is.
+
+    ``doubts`` names the roles that PostgreSQL will probably not let the master alter. It is tried nevertheless: the
+    rules of RDS's own build may be wider, and a refusal changes nothing.
+    """
+
+    close: tuple[Action, ...]
+    closed: frozenset[str]
+    session_changes: tuple[Change, ...]
+    open: tuple[Action, ...]
+    problems: tuple[str, ...]
+    doubts: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+def plan_roles(cluster: Cluster, desired: DesiredState, proven: frozenset[str], salt: Callable[[], bytes]) -> RolesPlan:
+    """Compare the roles with the desired state; ``proven`` names the users whose password is right already."""
+    return _Roles(cluster, desired, proven, salt).plan()
+
+
+def settled(cluster: Cluster, user: DesiredUser, proven: frozenset[str]) -> bool:
+    """Say whether a listed user's way in is the desired one."""
+    role = cluster.roles.get(user.name)
+    if role is None or not role.can_login or role.is_barred:
+        return False
+    if user.iam:
+        return any(membership.role == IAM_ROLE for membership in cluster.memberships_of(user.name))
+    return user.name in proven
+
+
+class _Roles:
+    def __init__(
+        self, cluster: Cluster, desired: DesiredState, proven: frozenset[str], salt: Callable[[], bytes]
+    ) -> None:
+        self.cluster = cluster
+        self.desired = desired
+        self.salt = salt
+        self.users = {user.name: user for user in desired.users}
+        self.keep = desired.keep | {cluster.master}
+        self.unsettled = frozenset(user.name for user in desired.users if not settled(cluster, user, proven))
+        self.unlisted = frozenset(name for name in cluster.roles if self._is_to_be_locked_out(name))
+
+    def plan(self) -> RolesPlan:
+        problems = tuple(self._problems())
+        if problems:
+            return RolesPlan((), frozenset(), (), (), problems, (), ())
+        closed = (self.unlisted | self.unsettled) & self.cluster.roles.keys()
+        leaving = [one for one in self._memberships_to_end() if self._is_revocable(one)]
+        return RolesPlan(
+            close=(*self._closings(closed), *self._leavings(leaving)),
+            closed=frozenset(closed),
+            session_changes=tuple(self._session_changes(closed)),
+            open=(*self._openings(), *self._iam_joinings()),
+            problems=(),
+            doubts=tuple(self._doubts()),
+            remarks=tuple(self._remarks()),
+        )
+
+    def _is_to_be_locked_out(self, name: str) -> bool:
+        listed = name in self.users or name in self.keep or self.cluster.belongs_to_rds(name)
+        return self.desired.logins is Logins.ONLY_LISTED and not listed
+
+    def _problems(self) -> Iterator[str]:
+        for name in sorted(self.users.keys() & self.keep):
+            yield f"{name} is the cluster's master or kept as it is, so it cannot be one of the users"
+        if any(user.iam for user in self.desired.users) and IAM_ROLE not in self.cluster.roles:
+            yield f"the cluster has no role {IAM_ROLE}: IAM authentication does not exist on it"
+
+    def _doubts(self) -> Iterator[str]:
+        for name in sorted(self._altered()):
+            if not self.cluster.can_alter(name):
+                yield _unalterable(self.cluster, name)
+
+    def _altered(self) -> Iterator[str]:
+        for name in (self.unlisted | self.users.keys()) & self.cluster.roles.keys():
+            role = self.cluster.roles[name]
+            if name in self.unsettled or (name in self.unlisted and role.can_login) or self._excess(role):
+                yield name
+
+    def _closings(self, closed: frozenset[str] | set[str]) -> Iterator[Action]:
+        for name in sorted(closed):
+            if not self.cluster.roles[name].can_login:
+                continue
+            statement = sql.SQL("ALTER ROLE {} NOLOGIN {}").format(sql.Identifier(name), _NO_PASSWORD)
+            change = Change(ChangeKind.TAKE_LOGIN, name, None, f"{name} can no longer log in")
+            # A listed user is only closed for a moment; what a person wants to know is said when it opens.
+            yield Action(statement, (change,) if name in self.unlisted else ())
+
+    def _memberships_to_end(self) -> Iterator[Membership]:
+        for membership in self.cluster.memberships:
+            user = self.users.get(membership.member)
+            if user is not None and not (user.iam and membership.role == IAM_ROLE):
+                # Whatever a role may do its members may do: that would be more than the request grants.
+                yield membership
+            elif (
+                membership.member in self.unlisted - self._rds_groups()
+                and membership.role in _DANGEROUS_ROLES | self.keep
+            ):
+                yield membership
+
+    def _rds_groups(self) -> frozenset[str]:
+        # rds_superuser is itself a member of rds_replication.
+        return frozenset(name for name in self.cluster.roles if name.startswith("rds_"))
+
+    def _is_revocable(self, membership: Membership) -> bool:
+        if not self.cluster.can_alter(membership.role):
+            return False
+        return self.cluster.version < ADMIN_OPTION_RULES or self.cluster.can_act_as(membership.grantor)
+
+    def _leavings(self, memberships: list[Membership]) -> Iterator[Action]:
+        """Revoke as the grantor of each membership, which from PostgreSQL 16 on is part of what it is."""
+        by_grantor = self.cluster.version >= ADMIN_OPTION_RULES
+        grantors = {one.grantor for one in memberships} if by_grantor else set()
+        borrowed = [name for name in grantors if not self.cluster.roles[name].is_held]
+        take, give_back = borrowing(borrowed, self.cluster.master, grantors_exist=by_grantor)
+        yield from take
+        for one in memberships:
+            # CASCADE: what the member passed on, it passed on with a right that it no longer has.
+            statement = sql.SQL("REVOKE {} FROM {}{} CASCADE").format(
+                sql.Identifier(one.role),
+                sql.Identifier(one.member),
+                sql.SQL(" GRANTED BY {}").format(sql.Identifier(one.grantor)) if by_grantor else sql.SQL(""),
+            )
+            sentence = f"{one.member} leaves the role {one.role}"
+            yield Action(statement, (Change(ChangeKind.LEAVE_ROLE, one.member, None, sentence),))
+        yield from give_back
+
+    def _session_changes(self, closed: frozenset[str] | set[str]) -> Iterator[Change]:
+        for session in self.cluster.sessions:
+            if session.user in closed:
+                noun = "session" if session.count == 1 else "sessions"
+                sentence = f"{session.count} {noun} of {session.user} end"
+                yield Change(ChangeKind.END_SESSIONS, session.user, None, sentence)
+
+    def _openings(self) -> Iterator[Action]:
+        for user in self.desired.users:
+            role = self.cluster.roles.get(user.name)
+            if role is None:
+                # Whatever else could be dangerous about a role is off unless it is asked for.
+                statement = sql.SQL("CREATE ROLE {} LOGIN {}").format(sql.Identifier(user.name), self._password(user))
+                way_in = "an IAM token" if user.iam else "the password of its secret"
+                sentence = f"{user.name} is created and logs in with {way_in}"
+                yield Action(statement, (Change(ChangeKind.CREATE_USER, user.name, None, sentence),))
+            elif words := list(self._changes_of(user, role)):
+                clauses = sql.SQL(" ").join(clause for clause, _ in words)
+                statement = sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(user.name), clauses)
+                sentence = f"{user.name} {', '.join(word for _, word in words if word)}"
+                yield Action(statement, (Change(ChangeKind.CHANGE_USER, user.name, None, sentence),))
+
+    def _password(self, user: DesiredUser) -> sql.Composable:
+        if user.password is None:
+            return _NO_PASSWORD
+        return sql.SQL("PASSWORD {}").format(sql.Literal(scram_verifier(user.password, self.salt())))
+
+    def _changes_of(self, user: DesiredUser, role: Role) -> Iterator[tuple[sql.Composable, str]]:
+        if user.name in self.unsettled:
+            yield _LOGIN, "" if role.can_login else "can log in"
+            yield self._password(user), "has no password" if user.iam else "gets the password of its secret"
+        yield from self._excess(role)
+
+    def _excess(self, role: Role) -> list[tuple[sql.Composable, str]]:
+        if role.name not in self.users:
+            return []
+        me = self.cluster.roles[self.cluster.master]
+        wanted: list[tuple[bool, sql.Composable, str]] = [
+            (role.creates_roles, sql.SQL("NOCREATEROLE"), "cannot create roles"),
+            (role.creates_databases, sql.SQL("NOCREATEDB"), "cannot create databases"),
+            (not role.inherits, sql.SQL("INHERIT"), "inherits its roles' privileges"),
+            (role.is_barred, sql.SQL("CONNECTION LIMIT -1 VALID UNTIL 'infinity'"), "is no longer barred or expired"),
+            (role.replicates and self._may_end(me.replicates), sql.SQL("NOREPLICATION"), "cannot replicate"),
+            (role.bypasses_rls and self._may_end(me.bypasses_rls), sql.SQL("NOBYPASSRLS"), "obeys row security"),
+            (role.is_superuser, sql.SQL("NOSUPERUSER"), "is no superuser"),
+        ]
+        return [(clause, word) for is_needed, clause, word in wanted if is_needed]
+
+    def _may_end(self, master_has_it: bool) -> bool:  # noqa: FBT001 - an attribute passed on, not a switch
+        """Say whether the master may take REPLICATION or BYPASSRLS away: since 16 if it has it, before as superuser."""
+        me = self.cluster.roles[self.cluster.master]
+        return me.is_superuser or (self.cluster.version >= ADMIN_OPTION_RULES and master_has_it)
+
+    def _iam_joinings(self) -> Iterator[Action]:
+        joining = [
+            user.name
+            for user in self.desired.users
+            if user.iam and all(one.role != IAM_ROLE for one in self.cluster.memberships_of(user.name))
+        ]
+        if joining:
+            statement = sql.SQL("GRANT {} TO {}").format(sql.Identifier(IAM_ROLE), identifiers(joining))
+            changes = (
+                Change(ChangeKind.JOIN_ROLE, name, None, f"{name} joins the role {IAM_ROLE}") for name in joining
+            )
+            yield Action(statement, tuple(changes))
+
+    def _remarks(self) -> Iterator[str]:
+        me = self.cluster.roles[self.cluster.master]
+        for one in self._memberships_to_end():
+            if not self._is_revocable(one):
+                granted = (
+                    f"{one.grantor or 'a role that is gone'} granted it, and {self.cluster.master} may not revoke it"
+                )
+                yield f"{one.member} stays in the role {one.role}: {granted}"
+        for name in sorted(self.users.keys() & self.cluster.roles.keys()):
+            role = self.cluster.roles[name]
+            left = {"REPLICATION": role.replicates and not self._may_end(me.replicates)}
+            left["BYPASSRLS"] = role.bypasses_rls and not self._may_end(me.bypasses_rls)
+            for attribute in (word for word, is_left in left.items() if is_left):
+                yield f"{name} keeps the attribute {attribute}, which {me.name} may not take away"
+
+
+def _unalterable(cluster: Cluster, name: str) -> str:
+    if cluster.roles[name].is_superuser:
+        return f"{name} is a superuser, which only a superuser can change"
+    return (
+        f"{cluster.master} may not alter the role {name}: run GRANT {name} TO {cluster.master} WITH ADMIN OPTION as the"
+        " role that created it, in the source before its next snapshot or in the target"
+    )
