@@ -211,25 +211,41 @@ def fail_in_every_way() -> None:
                 running.invoke(name, {})
 
 
-def test_the_emulator_is_silent() -> None:
-    """Whatever fails in it, a process that runs it has stdout and stderr for itself, even without logging set up."""
-    program = "from tests.embedded import test_lambdas as it; it.fail_in_every_way()"
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=100)
+def test_the_emulator_is_silent_and_ignores_the_users_configuration() -> None:
+    """Whatever fails in it, stdout and stderr stay clean without logging set up, and a broken profile is no matter."""
+    program = "\n".join(
+        [
+            "from aurora_restore.embedded.environment import sealed",
+            "with sealed():",
+            "    from tests.embedded import test_lambdas as it",
+            "it.fail_in_every_way()",
+        ]
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "AWS_PROFILE": "absent", "HTTP_PROXY": "http://127.0.0.1:9"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
-def test_the_environment_is_as_before_after_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While it runs, moto finds the port and no proxy stands before loopback; afterwards nothing is left of that."""
-    monkeypatch.delenv("MOTO_PORT", raising=False)
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.setenv("NO_PROXY", "example.com")
+def test_the_users_aws_configuration_is_out_of_sight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it runs, boto3 finds no profile, and no proxy stands before loopback; then all is as before."""
+    for name in ("MOTO_PORT", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"NO_PROXY": "example.com", "AWS_PROFILE": "absent", "AWS_ACCESS_KEY_ID": "elsewhere"}.items():
+        monkeypatch.setenv(name, value)
+    before = dict(os.environ)
     server = EmbeddedServer()
     server.start()
     assert os.environ["MOTO_PORT"] == str(server.port)
     assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == "example.com,localhost,127.0.0.1"
+    assert ("AWS_PROFILE" in os.environ, os.environ["AWS_ACCESS_KEY_ID"]) == (False, "testing")
     server.stop()
-    assert (os.environ.get("MOTO_PORT"), os.environ.get("no_proxy")) == (None, None)
-    assert os.environ["NO_PROXY"] == "example.com"
+    assert dict(os.environ) == before
 
 
 def test_accounts_follow_one_another_in_a_process() -> None:

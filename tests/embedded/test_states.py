@@ -368,18 +368,27 @@ def test_an_execution_is_stopped_while_it_retries(on_the_wall: Emulator) -> None
     assert on_the_wall.last_event(execution) == "ExecutionAborted"
 
 
-def test_an_execution_is_stopped_while_a_function_runs(on_the_wall: Emulator) -> None:
-    """It is ABORTED at once, as in AWS; the function ends when it ends, and nothing follows it."""
+@pytest.mark.parametrize("error", [None, ThrottledError("slow down")])
+def test_an_execution_is_stopped_while_a_function_runs(on_the_wall: Emulator, error: Exception | None) -> None:
+    """It is ABORTED at once and for good, as in AWS; the function ends as it ends, and nothing follows it."""
     is_called, release = Event(), Event()
 
     def linger(event: dict[str, Any], context: Any) -> dict[str, Any]:
         is_called.set()
         release.wait(60)
+        if error:
+            raise error
         return {}
 
     after = Step()
+    anything = ["States.ALL"]
     definition = machine(
-        Step=task(on_the_wall.function("linger", linger), Next="After"),
+        Step=task(
+            on_the_wall.function("linger", linger),
+            Retry=[{"ErrorEquals": anything}],
+            Catch=[{"ErrorEquals": anything, "Next": "After"}],
+            Next="After",
+        ),
         After=task(on_the_wall.function("after", after)),
     )
     execution = on_the_wall.start(on_the_wall.machine(definition))

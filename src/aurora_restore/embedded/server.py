@@ -2,9 +2,9 @@
 
 import errno
 import logging
-import os
 import socket
 import threading
+from contextlib import ExitStack
 from typing import Final
 
 from moto.core.base_backend import BackendDict
@@ -12,6 +12,7 @@ from moto.core.model_instances import reset_model_data
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import ThreadedWSGIServer
 
+from aurora_restore.embedded.environment import serving
 from aurora_restore.errors import EnvironmentUnfitError
 
 _HOST: Final = "127.0.0.1"
@@ -23,8 +24,7 @@ _NOTICE_STOP_WITHIN_S: Final = 0.05
 class EmbeddedServer:
     """moto's server, on a port of 127.0.0.1. One runs at a time in a process, because moto's state is the process's.
 
-    ``start`` forgets the state of an earlier one. While it runs, ``MOTO_PORT`` names its port, on which moto's state
-    machines call back, and loopback is exempt from a proxy.
+    ``start`` forgets the state of an earlier one. While it runs, the environment is as ``environment.serving`` says.
     """
 
     def __init__(self, port: int | None = None) -> None:
@@ -32,7 +32,7 @@ class EmbeddedServer:
         self._wanted_port = port or 0
         self._server: _QuietServer | None = None
         self._thread: threading.Thread | None = None
-        self._environment_before: dict[str, str | None] = {}
+        self._environment = ExitStack()
 
     @property
     def port(self) -> int:
@@ -54,7 +54,7 @@ class EmbeddedServer:
         reset_model_data()
         with listener:
             self._server = _QuietServer(listener)
-        self._environment_before = _set_environment(self._server.port)
+        self._environment.enter_context(serving(self._server.port))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(_NOTICE_STOP_WITHIN_S,), daemon=True)
         self._thread.start()
 
@@ -66,7 +66,7 @@ class EmbeddedServer:
         self._thread.join()
         self._server.server_close()
         self._server = None
-        _restore_environment(self._environment_before)
+        self._environment.close()
 
 
 class _QuietHandler(MotoRequestHandler):
@@ -111,21 +111,3 @@ def _listen(port: int) -> socket.socket:
             f"cannot listen on port {port} of {_HOST}: {error.strerror}", advice="Choose another with --port"
         ) from error
     return listener
-
-
-def _set_environment(port: int) -> dict[str, str | None]:
-    # The lower-case name wins where both are set.
-    exempt = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
-    exempt = ",".join(filter(None, [exempt, "localhost", _HOST]))
-    changes = {"MOTO_PORT": str(port), "no_proxy": exempt, "NO_PROXY": exempt}
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    return before
-
-
-def _restore_environment(before: dict[str, str | None]) -> None:
-    for name, value in before.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value

@@ -1,8 +1,8 @@
 """Step Functions on the embedded account's clock.
 
 This is the one module that replaces parts of a library at run time: moto's interpreter of state machines takes the time
-from the wall in the middle of its code, in its waits, its retries and its timestamps. All that is replaced is listed in
-``install``, which fails when moto does not have it; the rest is subclassing.
+from the wall in the middle of its code (waits, retries, timestamps), and mistakes a stop for a failure. All that is
+replaced is listed in ``install``, which fails when moto does not have it; the rest is subclassing.
 """
 
 import json
@@ -21,13 +21,14 @@ from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_funct
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.evaluation_details import ExecutionDetails
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
-from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
+from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped, ProgramTimedOut
 from moto.stepfunctions.parser.backend.execution import Execution
 
 from aurora_restore.embedded.clock import EmbeddableClock
 from aurora_restore.errors import EnvironmentUnfitError
 
 _MOTOS_RETRY: Final = retrier_decl.RetrierDecl._eval_body  # noqa: SLF001  see install
+_MOTOS_SET_ERROR: Final = Environment.set_error
 # How long, in wall seconds, a stop waits for an execution that has not begun. It takes a hundredth of that.
 _BEGIN_WITHIN_S: Final = 10.0
 
@@ -51,6 +52,7 @@ def install(clock: EmbeddableClock) -> None:
         waiting.let_pass(seconds, waiting.here.env)
 
     _replace(
+        (Environment, "set_error", _set_error),
         (WaitFunction, "_wait_interval", wait),
         (retrier_decl.RetrierDecl, "_eval_body", retry),
         (retrier_decl, "time", SimpleNamespace(sleep=sleep)),
@@ -78,6 +80,12 @@ def _replace(*replacements: tuple[Any, str, object]) -> None:
             )
     for owner, name, value in replacements:
         setattr(owner, name, value)
+
+
+def _set_error(env: Environment, error: Any) -> None:
+    # The interpreter trips over a stop in the middle of a state, and would then call the execution FAILED.
+    if not isinstance(env.program_state(), ProgramStopped | ProgramTimedOut):
+        _MOTOS_SET_ERROR(env, error)
 
 
 class _Waiting:
