@@ -18,6 +18,7 @@ class Instance(_Record):
     identifier: str
     arn: str
     status: str
+    cluster: str | None
     shape: InstanceShape
     tags: dict[str, str]
 
@@ -28,6 +29,7 @@ class Instance(_Record):
             identifier=description["DBInstanceIdentifier"],
             arn=description["DBInstanceArn"],
             status=description["DBInstanceStatus"],
+            cluster=description.get("DBClusterIdentifier"),
             shape=InstanceShape.capture(description),
             tags=tags_of(description),
         )

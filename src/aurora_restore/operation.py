@@ -169,6 +169,7 @@ class Operation(_Record):
     final_snapshot_arn: str | None = None
     restored: Restored | None = None
     settings_asked: tuple[str, ...] = ()
+    settings_asked_at: datetime | None = None
     master_secret_arn: str | None = None
     user_secrets: dict[str, str] = {}
     logins: tuple[str, ...] = ()
@@ -197,6 +198,11 @@ class Operation(_Record):
         return tags.get(names.OPERATION_TAG) == self.operation_id
 
     @property
+    def current_step(self) -> Step | None:
+        """Return the step that began last, or None before the first."""
+        return max(self.steps, key=lambda step: self.steps[step].started_at, default=None)
+
+    @property
     def has_ended(self) -> bool:
         """Say whether an outcome has been written."""
         return self.status is not OperationStatus.RUNNING
@@ -211,7 +217,7 @@ class Operation(_Record):
 
         Raises PreconditionError when the operation has ended or an earlier step has not.
         """
-        if self.has_ended:
+        if self.has_ended and step is not Step.SNS_NOTIFICATION:
             raise PreconditionError(f"the operation {self.operation_id} has {self.status}: {step} cannot run in it")
         open_steps = [str(earlier) for earlier in step.before if self.finished(earlier) is None]
         if open_steps and step is not Step.SNS_NOTIFICATION:

@@ -250,13 +250,13 @@ class Archive(_Strict):
 class Timeouts(_Strict):
     """How long a step may wait, in minutes. Unset: what AWS is known to need, with room."""
 
-    snapshot_minutes: int = Field(default=360, ge=1, le=10_080, description="Taking a new snapshot.")
+    snapshot_minutes: int = Field(default=360, ge=1, le=4_320, description="Taking a new snapshot.")
     copy_minutes: int | None = Field(
-        default=None, ge=1, le=10_080, description="Copying. Unset: 6 hours in one region, 24 across regions."
+        default=None, ge=1, le=4_320, description="Copying. Unset: 6 hours in one region, 24 across regions."
     )
-    delete_minutes: int = Field(default=60, ge=1, le=10_080, description="Deleting the old target.")
+    delete_minutes: int = Field(default=60, ge=1, le=4_320, description="Deleting the old target.")
     restore_minutes: int = Field(
-        default=480, ge=1, le=10_080, description="Restoring the cluster and creating its instances."
+        default=480, ge=1, le=4_320, description="Restoring the cluster and creating its instances."
     )
     users_minutes: int = Field(
         default=30, ge=1, le=1_440, description="Reaching the database and setting up its users."

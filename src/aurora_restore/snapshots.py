@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from aurora_restore.errors import PreflightError, ResourceNotFoundError, UnknownStatusError
+from aurora_restore.errors import ResourceNotFoundError, UnknownStatusError
 
 NEWEST = frozenset({"latest", "latest-automated", "latest-manual"})
 TAKE_ONE_NOW = "new"
@@ -73,19 +73,13 @@ class CopyPlan(BaseModel):
     kms_key_arn: str | None = None
 
 
-def choose(
-    snapshots: Iterable[Snapshot], wanted: str, *, cluster: str, now: datetime, max_age_hours: float | None
-) -> Snapshot:
+def find(snapshots: Iterable[Snapshot], wanted: str, *, cluster: str) -> Snapshot:
     """Return the snapshot of ``cluster`` that ``wanted`` means: latest, latest-automated, latest-manual, or a name.
 
-    Raises ResourceNotFoundError when there is none, and PreflightError with every reason why it is not good enough.
+    Raises ResourceNotFoundError when there is none. Whether it is good enough, ``refusals`` says.
     """
     candidates = [snapshot for snapshot in snapshots if snapshot.cluster == cluster]
-    chosen = _newest(candidates, wanted, cluster) if wanted in NEWEST else _named(candidates, wanted, cluster)
-    refusals = list(_refusals(chosen, now, max_age_hours))
-    if refusals:
-        raise PreflightError(refusals)
-    return chosen
+    return _newest(candidates, wanted, cluster) if wanted in NEWEST else _named(candidates, wanted, cluster)
 
 
 def _newest(snapshots: Sequence[Snapshot], wanted: str, cluster: str) -> Snapshot:
@@ -118,7 +112,8 @@ def _named(snapshots: Sequence[Snapshot], wanted: str, cluster: str) -> Snapshot
     )
 
 
-def _refusals(snapshot: Snapshot, now: datetime, max_age_hours: float | None) -> Iterable[str]:
+def refusals(snapshot: Snapshot, *, now: datetime, max_age_hours: float | None) -> Iterable[str]:
+    """Yield every reason why a snapshot cannot be restored from."""
     if snapshot.status is not SnapshotStatus.AVAILABLE:
         yield f"the snapshot {snapshot.identifier} is {snapshot.status}, not available"
     if max_age_hours is not None and snapshot.age_hours(now) > max_age_hours:

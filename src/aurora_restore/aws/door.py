@@ -36,9 +36,7 @@ from aurora_restore.errors import (
 Answer = dict[str, Any]
 
 _CREDENTIALS = "Set up credentials as for the aws command: a profile, an SSO session, or AWS_ACCESS_KEY_ID"
-_POLICY = (
-    "Add the permission to the role, or look for an explicit deny (aurora-facts: default aws/rds keys are not shared)"
-)
+_POLICY = "Add the permission to the role or to the key's policy, or look for an explicit deny"
 
 # RDS drops "Fault" from some codes on the wire and keeps it on others (botocore's model, error.code): both are listed.
 _BY_CODE: Mapping[str, type[AuroraRestoreError]] = {
@@ -139,7 +137,7 @@ def pages(client: Any, operation: str, key: str, **parameters: Any) -> list[Answ
 
 
 def translate(error: ClientError) -> AuroraRestoreError:
-    """Return our error for AWS's: transient, for a person, or refused for good. Never guesses "not found" (mistake 5)."""
+    """Return our error for AWS's: transient, for a person, or refused for good. Never guesses "not found" ."""
     code = error.response["Error"].get("Code", "Unknown")
     message = error.response["Error"].get("Message", "")
     what = f"{error.operation_name} was refused with {code}: {message.rstrip('.')}"

@@ -5,7 +5,7 @@ from typing import Any
 
 from aurora_restore.aws.door import Answer, call, demand, pages
 from aurora_restore.clusters import Cluster, Instance
-from aurora_restore.errors import DeletionNotWarrantedError, SourceWouldChangeError
+from aurora_restore.errors import DeletionNotWarrantedError, UnexpectedError
 from aurora_restore.operation import Intent
 from aurora_restore.safety import DeletionWarrant
 from aurora_restore.shape import AssociatedRole, ClusterShape, Parameters, tag_list, tags_of
@@ -74,7 +74,7 @@ class Rds:
         return bool(call(self._client.describe_db_subnet_groups, tolerate=_NO_SUBNET_GROUP, DBSubnetGroupName=name))
 
     def cluster_family(self, group: str) -> str | None:
-        """Return the family of a DB cluster parameter group, such as aurora-postgresql16, or None when there is none."""
+        """Return the family of a DB cluster parameter group, such as aurora-postgresql16, or None if there is none."""
         describe = self._client.describe_db_cluster_parameter_groups
         answer = call(describe, tolerate=_NO_PARAMETER_GROUP, DBClusterParameterGroupName=group)
         return _family(answer, "DBClusterParameterGroups")
@@ -137,7 +137,7 @@ class Rds:
         _warranted(intent, warrant, cluster)
         call(
             self._client.delete_db_instance,
-            tolerate=_NO_INSTANCE | {"InvalidDBInstanceState", "InvalidDBInstanceStateFault"},
+            tolerate=_NO_INSTANCE,
             DBInstanceIdentifier=instance,
             SkipFinalSnapshot=True,
         )
@@ -177,11 +177,6 @@ class Rds:
             RoleArn=role.arn,
             **({"FeatureName": role.feature} if role.feature else {}),
         )
-
-    def reboot(self, intent: Intent, instance: Instance) -> None:
-        """Restart an instance, so that it takes the parameters that wait for it."""
-        _expect(intent, "RebootDBInstance", instance.arn)
-        demand(self._client.reboot_db_instance, DBInstanceIdentifier=instance.identifier)
 
     def tag(self, intent: Intent, arn: str, tags: Mapping[str, str]) -> None:
         """Add tags to a thing."""
@@ -228,7 +223,7 @@ def _family(answer: Answer | None, key: str) -> str | None:
 def _expect(intent: Intent, action: str, subject: str | None = None) -> None:
     """Refuse a change that is not the one that the audit announced (I5)."""
     if intent.action != action or subject not in {None, intent.subject}:
-        raise SourceWouldChangeError(f"{action} on {subject} was announced as {intent.action} on {intent.subject}")
+        raise UnexpectedError(f"{action} on {subject} was announced as {intent.action} on {intent.subject}")
 
 
 def _warranted(intent: Intent, warrant: DeletionWarrant, cluster: Cluster) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aurora_restore.aws.door import call, demand
-from aurora_restore.errors import ForeignResourceError, PreconditionError
+from aurora_restore.errors import PreconditionError, UnexpectedError
 from aurora_restore.operation import Intent
 from aurora_restore.shape import tag_list
 
@@ -33,7 +33,7 @@ class Secret:
         if not isinstance(password, str) or not password:
             raise PreconditionError(
                 f"the secret {self.arn} holds no password",
-                advice='Its value must be JSON with a "password", as RDS rotation writes it; or delete it to have it made',
+                advice='Its value must be JSON with a "password", as RDS rotation writes it',
             )
         return password
 
@@ -71,7 +71,7 @@ class Secrets:
         The value appears in no message: what AWS refuses is told by name only.
         """
         if intent.action != "CreateSecret":
-            raise ForeignResourceError(f"the secret {name} was announced as {intent.action}")
+            raise UnexpectedError(f"the secret {name} was announced as {intent.action}")
         call(
             self._client.create_secret,
             tolerate=_EXISTS,
@@ -84,7 +84,7 @@ class Secrets:
     def put(self, intent: Intent, secret: Secret, value: Mapping[str, Any]) -> None:
         """Give a secret a new current value; the old one stays as AWSPREVIOUS."""
         if intent.action != "PutSecretValue" or intent.subject != secret.arn:
-            raise ForeignResourceError(f"the secret {secret.arn} was announced as {intent.subject}")
+            raise UnexpectedError(f"the secret {secret.arn} was announced as {intent.subject}")
         demand(self._client.put_secret_value, SecretId=secret.arn, SecretString=json.dumps(value))
 
 

@@ -1,0 +1,159 @@
+"""The embedded account: moto's control plane, real databases behind its clusters, and the pipeline deployed in it."""
+
+import io
+import json
+import zipfile
+from types import TracebackType
+from typing import Any, Self
+
+from aws_lambda_powertools import Logger
+from botocore.config import Config
+
+from aurora_restore.aws.clients import PATIENT, Clients
+from aurora_restore.aws.deployment import Deployment, write_deployment
+from aurora_restore.embedded import aurora, lambdas, states
+from aurora_restore.embedded.aurora_records import Durations
+from aurora_restore.embedded.clock import EmbeddableClock
+from aurora_restore.embedded.dataplane import DataPlane
+from aurora_restore.embedded.lambdas import FunctionHost
+from aurora_restore.embedded.server import ACCESS_KEY, EmbeddedServer
+from aurora_restore.operation import Step
+from aurora_restore.runtime import Function, Settings, open_world
+from aurora_restore.store.operations import BY_TARGET
+from aurora_restore.workflow.definition import definition
+
+HOME_REGION = "us-west-2"
+DEFAULT_STACK = "aurora-restore"
+_TRUSTED = ("lambda.amazonaws.com", "states.amazonaws.com")
+_FUNCTION_TIMEOUT_S = 900
+
+
+class EmbeddedAccount:
+    """One account. Start it, deploy the pipeline, use it through boto3 or the aws command, stop it."""
+
+    def __init__(
+        self,
+        plane: DataPlane,
+        clock: EmbeddableClock,
+        *,
+        port: int | None = None,
+        durations: Durations | None = None,
+        client_config: Config = PATIENT,
+    ) -> None:
+        """Take the data plane (closed by ``stop``), the clock that everything reads, and a port (None: a free one)."""
+        self.plane = plane
+        self.clock = clock
+        self.functions = FunctionHost(clock)
+        self.server = EmbeddedServer(port)
+        self.aurora = aurora.install(plane, clock, durations)
+        self._client_config = client_config
+        lambdas.install(self.functions)
+        states.install(clock)
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        self.server.start()
+        self.clients = Clients(
+            self._client_config,
+            endpoint_url=self.server.url,
+            aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=ACCESS_KEY,
+        )
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Stop it: executions, server, databases; nothing of it is left."""
+        try:
+            states.stop_executions()
+            self.server.stop()
+        finally:
+            self.plane.close()
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        """Return a boto3 client of this account."""
+        return self.clients(service, region or HOME_REGION)
+
+    def deploy(self, stack: str = DEFAULT_STACK) -> Deployment:
+        """Deploy the pipeline, as the stack does in AWS: tables, topic, functions, state machine, its SSM parameter."""
+        topic_arn = self.client("sns").create_topic(Name=stack)["TopicArn"]
+        settings = Settings(
+            stack=stack, state_table=f"{stack}-state", audit_table=f"{stack}-audit", topic_arn=topic_arn
+        )
+        self._make_tables(settings)
+        role_arn = self._make_role(stack)
+        functions = {step.function_name: self._make_function(step, settings, role_arn) for step in Step}
+        machine = self.client("stepfunctions").create_state_machine(
+            name=stack, definition=definition(functions), roleArn=role_arn
+        )
+        deployment = Deployment(
+            stack=stack,
+            region=HOME_REGION,
+            state_machine_arn=machine["stateMachineArn"],
+            state_table=settings.state_table,
+            audit_table=settings.audit_table,
+            topic_arn=topic_arn,
+            functions=functions,
+        )
+        write_deployment(self.client("ssm"), deployment)
+        return deployment
+
+    def _make_tables(self, settings: Settings) -> None:
+        client = self.client("dynamodb")
+        client.create_table(
+            TableName=settings.state_table,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": "S"} for name in ("id", "target", "requested_at")
+            ],
+            GlobalSecondaryIndexes=[
+                {
+                    "IndexName": BY_TARGET,
+                    "KeySchema": [
+                        {"AttributeName": "target", "KeyType": "HASH"},
+                        {"AttributeName": "requested_at", "KeyType": "RANGE"},
+                    ],
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+            ],
+        )
+        client.create_table(
+            TableName=settings.audit_table,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[
+                {"AttributeName": "operation_id", "KeyType": "HASH"},
+                {"AttributeName": "sequence", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": "operation_id", "AttributeType": "S"},
+                {"AttributeName": "sequence", "AttributeType": "N"},
+            ],
+        )
+
+    def _make_role(self, stack: str) -> str:
+        statement = {"Effect": "Allow", "Principal": {"Service": list(_TRUSTED)}, "Action": "sts:AssumeRole"}
+        trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        made = self.client("iam").create_role(RoleName=stack, AssumeRolePolicyDocument=trust)
+        return str(made["Role"]["Arn"])
+
+    def _make_function(self, step: Step, settings: Settings, role_arn: str) -> str:
+        name = f"{settings.stack}-{step.function_name}"
+        logger = Logger(service=name, stream=self.functions.log, logger_handler=None)
+        self.functions.register(name, Function(step, lambda: open_world(settings, self.client, self.clock), logger))
+        made = self.client("lambda").create_function(
+            FunctionName=name,
+            Runtime="python3.13",
+            Role=role_arn,
+            Handler=f"aurora_restore.runtime.{step.module}_handler",
+            Code={"ZipFile": _empty_bundle()},
+            Timeout=_FUNCTION_TIMEOUT_S,
+        )
+        return str(made["FunctionArn"])
+
+
+def _empty_bundle() -> bytes:
+    """Return a function's code that holds nothing: the account runs the handlers of this process."""
+    bundle = io.BytesIO()
+    with zipfile.ZipFile(bundle, "w") as archive:
+        archive.writestr("handler.py", "")
+    return bundle.getvalue()

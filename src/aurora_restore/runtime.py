@@ -1,0 +1,160 @@
+"""From a step to a Lambda handler: parse, bind log keys, run, persist, serialise; and the one ``except Exception``."""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import import_module
+from random import SystemRandom
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from pydantic import BaseModel, ConfigDict
+
+from aurora_restore.aws.clients import Clients
+from aurora_restore.aws.executions import Executions
+from aurora_restore.aws.tables import Table
+from aurora_restore.aws.topics import Topic
+from aurora_restore.clock import Clock, SystemClock
+from aurora_restore.errors import AuroraRestoreError, ConfigurationError, UnexpectedError
+from aurora_restore.operation import Operation, Step, StepStatus, Verdict, wait_seconds
+from aurora_restore.steps import snapshot_check, sns_notification
+from aurora_restore.steps.limits import check_limit
+from aurora_restore.steps.world import World
+from aurora_restore.store.journal import Journal, Store
+
+Event = Mapping[str, Any]
+Result = dict[str, Any]
+Handler = Callable[[Event, object], Result]
+
+
+class Settings(BaseModel):
+    """What a function of a deployment must be told: its environment variables in AWS."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stack: str
+    state_table: str
+    audit_table: str
+    topic_arn: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read AURORA_RESTORE_STACK, …_STATE_TABLE, …_AUDIT_TABLE and …_TOPIC_ARN; raises ConfigurationError."""
+        names = {field: f"AURORA_RESTORE_{field.upper()}" for field in cls.model_fields}
+        missing = sorted(name for name in names.values() if not environment.get(name))
+        if missing:
+            raise ConfigurationError(f"the function's environment lacks {', '.join(missing)}", advice="Deploy again")
+        return cls(**{field: environment[name] for field, name in names.items()})
+
+
+def open_world(settings: Settings, client: Callable[[str, str | None], Any], clock: Clock) -> World:
+    """Return the world of a deployment, on a clock and through the clients that are handed in."""
+    dynamodb = client("dynamodb", None)
+    store = Store(Table(dynamodb, settings.state_table), Table(dynamodb, settings.audit_table), clock)
+    return World(
+        stack=settings.stack,
+        client=client,
+        store=store,
+        topic=Topic(client("sns", None), settings.topic_arn),
+        executions=Executions(client("stepfunctions", None)),
+        clock=clock,
+        random=SystemRandom(),
+    )
+
+
+class Function:
+    """One step as a Lambda function: callable with an event, any number of times, from anywhere."""
+
+    def __init__(self, step: Step, world: Callable[[], World], logger: Logger) -> None:
+        """Take the step, how to get its world (asked at the first event), and where to log."""
+        self._step = step
+        self._world = world
+        self._logger = logger
+
+    def __call__(self, event: Event, context: object) -> Result:  # noqa: ARG002
+        """Run the step once and return its small result; raises our errors only, and none holds a secret (I6)."""
+        self._logger.append_keys(step=self._step.value, operation_id=str(event.get("operation_id")))
+        try:
+            result = self._run(event)
+        except AuroraRestoreError as error:
+            self._logger.warning("step raised", error=type(error).__name__, reason=str(error))
+            raise
+        except Exception as error:  # noqa: BLE001
+            # The one blanket except: what we did not foresee may hold anything, so only its type and place go on (I6).
+            self._logger.error("unexpected", error=type(error).__name__, place=_place(error))  # noqa: TRY400
+            raise UnexpectedError(
+                f"{type(error).__name__} in {self._step} at {_place(error)}", advice="This is a bug: please report it"
+            ) from None
+        self._logger.info("step answered", **{key: result[key] for key in ("status", "reason", "wait_seconds")})
+        return result
+
+    def _run(self, event: Event) -> Result:
+        world = self._world()
+        journal = self._open(world, event)
+        known = journal.operation.finished(self._step)
+        if known is not None:
+            return self._result(journal.operation, known, 0)
+        journal.begin()
+        verdict = self._act(journal, world, event)
+        waited_s = journal.operation.waited_s(self._step, world.clock.now())
+        if verdict.status is StepStatus.WAIT:
+            check_limit(journal.operation, self._step, waited_s, verdict.reason)
+        return self._result(journal.judge(verdict), verdict, wait_seconds(waited_s))
+
+    def _open(self, world: World, event: Event) -> Journal:
+        operation_id, execution_arn = str(event["operation_id"]), str(event["execution_arn"])
+        document = event.get("request")
+        if self._step is Step.SNAPSHOT_CHECK:
+            return snapshot_check.accept(
+                world, operation_id=operation_id, execution_arn=execution_arn, document=document
+            )
+        if self._step is Step.SNS_NOTIFICATION:
+            return sns_notification.open_ended(
+                world, operation_id=operation_id, execution_arn=execution_arn, document=document
+            )
+        return Journal(world.store, world.store.operations.load(operation_id), self._step)
+
+    def _act(self, journal: Journal, world: World, event: Event) -> Verdict:
+        if self._step is Step.SNS_NOTIFICATION:
+            return sns_notification.run(journal, world, event.get("outcome") or {})
+        # Imported when needed: a cold start pays for its own step only.
+        module = import_module(f"aurora_restore.steps.{self._step.module}")
+        verdict: Verdict = module.run(journal, world)
+        return verdict
+
+    def _result(self, operation: Operation, verdict: Verdict, wait_s: int) -> Result:
+        return {
+            "operation_id": operation.operation_id,
+            "status": verdict.status.value,
+            "reason": verdict.reason,
+            "wait_seconds": wait_s,
+            "outcome": operation.status.value,
+        }
+
+
+def _place(error: BaseException) -> str:
+    """Return file and line of where an exception was raised; never its message."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "unknown" if trace is None else f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"  # noqa: PTH119
+
+
+@cache
+def _world_of_this_function() -> World:
+    return open_world(Settings.from_environment(os.environ), Clients(), SystemClock())
+
+
+def _function(step: Step) -> Function:
+    return Function(step, _world_of_this_function, Logger(service="aurora-restore"))
+
+
+snapshot_check_handler = _function(Step.SNAPSHOT_CHECK)
+copy_snapshot_handler = _function(Step.COPY_SNAPSHOT)
+check_copy_status_handler = _function(Step.CHECK_COPY_STATUS)
+delete_rds_handler = _function(Step.DELETE_RDS)
+restore_snapshot_handler = _function(Step.RESTORE_SNAPSHOT)
+check_restore_status_handler = _function(Step.CHECK_RESTORE_STATUS)
+setup_db_users_handler = _function(Step.SETUP_DB_USERS)
+archive_snapshot_handler = _function(Step.ARCHIVE_SNAPSHOT)
+sns_notification_handler = _function(Step.SNS_NOTIFICATION)

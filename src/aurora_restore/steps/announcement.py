@@ -1,0 +1,117 @@
+"""The message about an operation's outcome: a text that a person reads in ten seconds, and JSON for machines."""
+
+from datetime import timedelta
+from typing import Any
+
+from aurora_restore.operation import Operation, OperationStatus, Step
+
+
+def announce(operation: Operation) -> tuple[str, str, dict[str, Any]]:
+    """Return the subject, the text and the event of an operation that has ended. None of them holds a secret (I6)."""
+    event = _event(operation)
+    headline = f"{operation.target} {'restored' if operation.status is OperationStatus.SUCCEEDED else 'NOT restored'}"
+    subject = f"{headline}: {operation.operation_id}"
+    body = _success(operation) if operation.status is OperationStatus.SUCCEEDED else _failure(operation)
+    return subject, "\n".join([headline, "", *body, "", *_steps(operation), "", *_closing(operation)]), event
+
+
+def duration(length: timedelta) -> str:
+    """Return a length of time as people say it: 42 s, 7 min 5 s, 2 h 10 min."""
+    seconds = round(length.total_seconds())
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+def _success(operation: Operation) -> list[str]:
+    restored, snapshot = operation.restored, operation.snapshot
+    lines = []
+    if snapshot is not None:
+        lines.append(f"From:     {snapshot.identifier} ({snapshot.cluster}, {snapshot.region}, {_taken(operation)})")
+    if restored is not None:
+        lines.append(f"Endpoint: {restored.endpoint}:{restored.port}")
+    if operation.logins:
+        lines.append(f"Logins:   {', '.join(operation.logins)}")
+    if operation.master_secret_arn:
+        lines.append(f"Master:   its password is in {operation.master_secret_arn}")
+    lines.extend(f"Lost:     {sentence}" for sentence in operation.not_restored)
+    return lines
+
+
+def _failure(operation: Operation) -> list[str]:
+    failure = operation.failure
+    if failure is None:
+        return []
+    lines = [f"Failed in {failure.step or 'the execution'}: {failure.error}", failure.message, "", "What stands now:"]
+    lines.extend(f"  {sentence}" for sentence in _standing(operation))
+    return lines
+
+
+def _standing(operation: Operation) -> list[str]:
+    """Return what a person must know after a failure: was anything deleted, what is half made, where is the data."""
+    deleted = operation.finished(Step.DELETE_RDS)
+    began = operation.steps.get(Step.DELETE_RDS)
+    if began is None:
+        return ["Nothing was deleted. The target is as it was."]
+    sentences = []
+    if deleted is None:
+        sentences.append("The deletion of the target began; it may be gone in part.")
+    elif operation.old_target is not None:
+        sentences.append(f"The old target is deleted; its final snapshot: {operation.final_snapshot_arn or 'none'}.")
+    if Step.RESTORE_SNAPSHOT in operation.steps:
+        sentences.append(f"The new cluster may be half made: look at {operation.target} before using it.")
+    if operation.restore_from is not None:
+        sentences.append(f"The data is safe in {operation.restore_from.arn}.")
+    return sentences
+
+
+def _steps(operation: Operation) -> list[str]:
+    lines = ["Steps:"]
+    for step, record in operation.steps.items():
+        if step is not Step.SNS_NOTIFICATION:
+            taken = duration((record.ended_at or operation.ended_at or record.started_at) - record.started_at)
+            status = record.verdict.status if record.verdict and record.ended_at else "FAILED"
+            lines.append(f"  {step:<20} {status:<6} {taken:>12}")
+    return lines
+
+
+def _closing(operation: Operation) -> list[str]:
+    lines = [f"All about it: aurora-restore status {operation.operation_id}"]
+    if operation.status is OperationStatus.FAILED:
+        lines.append(
+            "Mend the cause above, then start the request again: the target is free, and each run starts anew."
+        )
+    return lines
+
+
+def _taken(operation: Operation) -> str:
+    created_at = operation.snapshot.created_at if operation.snapshot else None
+    return f"taken {created_at:%Y-%m-%d %H:%M} UTC" if created_at else "time unknown"
+
+
+def _event(operation: Operation) -> dict[str, Any]:
+    restored, failure = operation.restored, operation.failure
+    return {
+        "operation_id": operation.operation_id,
+        "outcome": operation.status.value,
+        "target": operation.target,
+        "source": operation.source_arn,
+        "snapshot": operation.snapshot.arn if operation.snapshot else None,
+        "endpoint": restored.endpoint if restored else None,
+        "port": restored.port if restored else None,
+        "requested_at": operation.requested_at.isoformat(),
+        "ended_at": operation.ended_at.isoformat() if operation.ended_at else None,
+        "steps": {
+            step.value: {
+                "status": record.verdict.status.value if record.verdict else None,
+                "seconds": round(((record.ended_at or record.started_at) - record.started_at).total_seconds()),
+            }
+            for step, record in operation.steps.items()
+        },
+        "user_secrets": operation.user_secrets,
+        "master_secret": operation.master_secret_arn,
+        "not_restored": list(operation.not_restored),
+        "failure": failure.model_dump(mode="json") if failure else None,
+    }

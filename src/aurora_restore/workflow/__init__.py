@@ -1,0 +1,1 @@
+"""The state machine: one definition for AWS, the embedded account and the tests."""
