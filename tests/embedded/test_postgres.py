@@ -343,6 +343,7 @@ def test_a_kept_directory_serves_the_next_account(home: Path, *, watchdog_dies_t
     parent.wait()
     with PostgresServers(home) as servers:
         assert servers.volumes == ["one"]
+        assert not list((home / "building").iterdir())
         assert orders(servers.start("one", None)) == 3
         assert not set(left) & set(processes_below(home))
     assert not runtime.exists()
