@@ -8,6 +8,8 @@ from moto.core.parse import XFormedDict
 from moto.core.responses import ActionResult, EmptyResult
 from moto.rds.responses import RDSResponse
 
+from aurora_restore.embedded import aurora_neighbours as neighbours
+from aurora_restore.embedded import aurora_rules as rules
 from aurora_restore.embedded.aurora_clusters import Clusters
 from aurora_restore.embedded.aurora_instances import Instances
 from aurora_restore.embedded.aurora_records import Place
@@ -154,6 +156,26 @@ class AuroraResponse(RDSResponse):
 
     def modify_db_cluster_snapshot_attribute(self) -> ActionResult:
         return self._one("DBClusterSnapshotAttributesResult", lambda to: to.snapshots.share)
+
+    # AWS has the default groups always, moto only those that somebody made.
+
+    def describe_db_cluster_parameter_groups(self) -> ActionResult:
+        self._make_default(self.params.get("DBClusterParameterGroupName"), neighbours.cluster_parameter_group)
+        return super().describe_db_cluster_parameter_groups()
+
+    def describe_db_parameter_groups(self) -> ActionResult:
+        self._make_default(self.params.get("DBParameterGroupName"), neighbours.instance_parameter_group)
+        return super().describe_db_parameter_groups()
+
+    def describe_db_subnet_groups(self) -> ActionResult:
+        if self.params.get("DBSubnetGroupName") == "default":
+            neighbours.subnet_group(Place(self.current_account, self.region), None)
+        return super().describe_db_subnet_groups()
+
+    def _make_default(self, name: str | None, make: Callable[[Place, str | None, str], str]) -> None:
+        family = (name or "").removeprefix("default.")
+        if name != family and rules.is_family(family):
+            make(Place(self.current_account, self.region), name, family)
 
     def list_tags_for_resource(self) -> ActionResult:
         if not Tagging.knows(self.params["ResourceName"]):

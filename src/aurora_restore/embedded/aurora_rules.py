@@ -98,6 +98,11 @@ def family(engine_name: str, version: str) -> str:
     return f"{engine_name}{major}"
 
 
+def is_family(name: str) -> bool:
+    """Say whether it is the parameter group family of a version that there is."""
+    return bool(re.fullmatch(r"aurora-postgresql(1[1-9]|2\d)|aurora-mysql(5\.7|8\.0|8\.4)", name))
+
+
 def log_types(engine_name: str, version: str, given: Sequence[str]) -> list[str]:
     """Return log types to export, or refuse those that the engine does not have."""
     unknown = sorted(set(given) - _LOG_TYPES[engine_name])
