@@ -122,8 +122,10 @@ def _not_restorable(description: Description) -> list[str]:
         "zero-ETL and replication to other clusters: the new cluster has another resource id": description.get(
             "ReadReplicaIdentifiers"
         ),
+        "replication from another cluster": description.get("ReplicationSourceIdentifier"),
         "AWS Backup's recovery point": description.get("AwsBackupRecoveryPointArn"),
         "the Limitless database's shard groups": description.get("LimitlessDatabase"),
-        "I/O provisioned for a Multi-AZ DB cluster": description.get("Iops"),
+        "the Serverless v1 scaling configuration": description.get("ScalingConfigurationInfo"),
+        "the internet access gateway": description.get("InternetAccessGatewayEnabled"),
     }
     return [sentence for sentence, value in found.items() if value]

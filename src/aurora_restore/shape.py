@@ -85,6 +85,7 @@ class InstanceShape(_Record):
     auto_minor_version_upgrade: bool = True
     ca_certificate: str | None = None
     copy_tags_to_snapshot: bool = False
+    capacity_reservation: str | None = None
     monitoring: Monitoring = Monitoring()
     tags: dict[str, str] = {}
 
@@ -103,6 +104,7 @@ class InstanceShape(_Record):
             auto_minor_version_upgrade=instance.get("AutoMinorVersionUpgrade") is not False,
             ca_certificate=instance.get("CACertificateIdentifier"),
             copy_tags_to_snapshot=bool(instance.get("CopyTagsToSnapshot")),
+            capacity_reservation=instance.get("DBCapacityReservationIdentifier"),
             monitoring=Monitoring.capture(instance),
             tags=without_reserved(tags_of(instance)),
         )
@@ -124,8 +126,10 @@ class InstanceShape(_Record):
                 AvailabilityZone=self.availability_zone,
                 PreferredMaintenanceWindow=self.maintenance_window,
                 CACertificateIdentifier=self.ca_certificate,
+                DBCapacityReservationIdentifier=self.capacity_reservation,
             ),
-            **self.monitoring.render(),
+            # Aurora's instances take their DatabaseInsightsMode from the cluster.
+            **self.monitoring.model_copy(update={"insights_mode": None}).render(),
         }
 
 
@@ -141,6 +145,7 @@ class ClusterShape(_Record):
     parameter_group: str | None = None
     storage_type: str = "aurora"
     network_type: str | None = None
+    lifecycle_support: str | None = None
     log_exports: tuple[str, ...] = ()
     iam_authentication: bool = False
     deletion_protection: bool = False
@@ -183,6 +188,7 @@ class ClusterShape(_Record):
             parameter_group=cluster.get("DBClusterParameterGroup"),
             storage_type=cluster.get("StorageType") or "aurora",
             network_type=cluster.get("NetworkType"),
+            lifecycle_support=cluster.get("EngineLifecycleSupport"),
             log_exports=tuple(sorted(cluster.get("EnabledCloudwatchLogsExports") or ())),
             iam_authentication=bool(cluster.get("IAMDatabaseAuthenticationEnabled")),
             deletion_protection=bool(cluster.get("DeletionProtection")),
@@ -278,6 +284,7 @@ class ClusterShape(_Record):
                 KmsKeyId=kms_key,
                 DBClusterParameterGroupName=self.parameter_group,
                 NetworkType=self.network_type,
+                EngineLifecycleSupport=self.lifecycle_support,
                 Domain=self.domain,
                 DomainIAMRoleName=self.domain_role,
                 BacktrackWindow=self.backtrack_window_s or None,
