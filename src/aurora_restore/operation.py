@@ -127,6 +127,7 @@ class Restored(_Record):
     endpoint: str
     reader_endpoint: str | None
     port: int
+    database: str | None
 
 
 class Intent(_Record):

@@ -4,7 +4,7 @@ import io
 import json
 import zipfile
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self, cast
 
 from aws_lambda_powertools import Logger
 from botocore.config import Config
@@ -138,7 +138,8 @@ class EmbeddedAccount:
 
     def _make_function(self, step: Step, settings: Settings, role_arn: str) -> str:
         name = f"{settings.stack}-{step.function_name}"
-        logger = Logger(service=name, stream=self.functions.log, logger_handler=None)
+        # Powertools keeps a logger by its service's name: the port tells this account's from an earlier one's.
+        logger = Logger(service=f"{name}@{self.server.port}", stream=cast(IO[str], self.functions.log))
         self.functions.register(name, Function(step, lambda: open_world(settings, self.client, self.clock), logger))
         made = self.client("lambda").create_function(
             FunctionName=name,

@@ -69,8 +69,9 @@ def _standing(operation: Operation) -> list[str]:
 
 def _steps(operation: Operation) -> list[str]:
     lines = ["Steps:"]
-    for step, record in operation.steps.items():
-        if step is not Step.SNS_NOTIFICATION:
+    for step in Step:
+        record = operation.steps.get(step)
+        if record is not None and step is not Step.SNS_NOTIFICATION:
             taken = duration((record.ended_at or operation.ended_at or record.started_at) - record.started_at)
             status = record.verdict.status if record.verdict and record.ended_at else "FAILED"
             lines.append(f"  {step:<20} {status:<6} {taken:>12}")

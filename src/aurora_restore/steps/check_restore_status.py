@@ -215,6 +215,7 @@ def _settled(journal: Journal, cluster: Cluster, left: tuple[str, ...]) -> Verdi
         endpoint=cluster.endpoint,
         reader_endpoint=cluster.reader_endpoint,
         port=cluster.port,
+        database=cluster.database,
     )
     secret = require(cluster.master_secret, "managed master secret")
     journal.keep(

@@ -101,6 +101,7 @@ def _place(operation: Operation, restored: Restored) -> dict[str, Any]:
         "engine": _ROTATION_ENGINE[require(operation.shape, "shape").engine],
         "host": restored.endpoint,
         "port": restored.port,
+        **({"dbname": restored.database} if restored.database else {}),
         "dbClusterIdentifier": operation.wanted.target.cluster,
     }
 

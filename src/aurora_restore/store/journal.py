@@ -50,12 +50,12 @@ class Journal:
         return self._commit(self.operation.with_(**changes), EventKind.OUTCOME, action, subject, detail, writes)
 
     def begin(self) -> Operation:
-        """Write down that the step was called; the first call is an event."""
-        now = self._store.clock.now()
-        begun = self.operation.begun(self._step, now)
+        """Begin the step: its first call is an event; a later one is counted with whatever is written next."""
+        begun = self.operation.begun(self._step, self._store.clock.now())
         if begun.steps[self._step].calls == 1:
             return self._commit(begun, EventKind.OUTCOME, "BeginStep", begun.operation_id, f"{self._step} begins")
-        return self._save(begun)
+        self.operation = begun
+        return begun
 
     def judge(self, verdict: Verdict) -> Operation:
         """Write down the step's verdict; one that ends the step is an event, one that waits is not."""
