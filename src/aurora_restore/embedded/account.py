@@ -139,7 +139,7 @@ class EmbeddedAccount:
     def _make_function(self, step: Step, settings: Settings, role_arn: str) -> str:
         name = f"{settings.stack}-{step.function_name}"
         # Powertools keeps a logger by its service's name: the port tells this account's from an earlier one's.
-        logger = Logger(service=f"{name}@{self.server.port}", stream=cast(IO[str], self.functions.log))
+        logger = Logger(service=f"{name}@{self.server.port}", stream=cast("IO[str]", self.functions.log))
         self.functions.register(name, Function(step, lambda: open_world(settings, self.client, self.clock), logger))
         made = self.client("lambda").create_function(
             FunctionName=name,
