@@ -1,0 +1,91 @@
+# A fresh machine needs make, git and Python 3.11 or later with venv and pip; everything else is installed into .venv.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+ARGS ?=
+UV_VERSION := 0.13.9
+
+LOCKED := $(VENV)/.locked
+INSTALLED := $(VENV)/.installed
+
+# Every check and both gates report, even when an earlier one has failed.
+MAKEFLAGS += --keep-going --no-print-directory
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check check-format check-lint check-types check-imports check-workflow bench format lock clean
+
+help:
+	@echo 'make demo    restore a real database on this machine, start to end (ARGS="--rows 1000000 --keep")'
+	@echo 'make test    run every test on $(WORKERS) cores (WORKERS=n), then the coverage gate'
+	@echo 'make check   formatting, lint, types, import rules, the state machine; silent where all is well'
+	@echo 'make bench   measure snapshot and restore of the embedded account'
+	@echo 'make format  format the code and mend what ruff can mend'
+	@echo 'make lock    write requirements.lock anew (developers; needs the network)'
+	@echo 'make clean   remove .venv and everything else that is made here'
+	@echo
+	@echo 'The first of them installs requirements.lock into .venv: a minute or two, once.'
+
+demo: $(INSTALLED)
+	@$(BIN)/aurora-restore demo $(ARGS)
+
+test: $(INSTALLED)
+	@echo 'Running the tests on $(WORKERS) cores'
+	@rm -f .coverage
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --cov --cov-report= $(ARGS)
+	@echo 'Checking that 95 % of the branches of the pure modules and the steps are covered'
+	@$(BIN)/coverage json --quiet -o .coverage.json
+	@$(BIN)/python tests/coverage_gate.py .coverage.json 95
+
+check: check-format check-lint check-types check-imports check-workflow
+
+check-format: $(INSTALLED)
+	@$(BIN)/ruff format --quiet --check . || { echo 'not formatted: run make format' >&2; exit 1; }
+
+check-lint: $(INSTALLED)
+	@$(BIN)/ruff check --quiet .
+
+check-types: $(INSTALLED)
+	@$(BIN)/mypy --no-error-summary
+
+check-imports: $(INSTALLED)
+	@report=$$($(BIN)/lint-imports 2>&1) || { echo "$$report" >&2; exit 1; }
+
+check-workflow: $(INSTALLED)
+	@report=$$($(BIN)/statelint src/aurora_restore/workflow/restore.asl.json 2>&1) || { echo "$$report" >&2; exit 1; }
+
+bench: $(INSTALLED)
+	@$(BIN)/python benchmarks/embedded.py $(ARGS)
+
+format: $(INSTALLED)
+	@$(BIN)/ruff check --quiet --fix . || true
+	@$(BIN)/ruff format .
+
+# The lock names no index and no host, so that it serves behind a mirror too. pyproject.toml says what; the lock says which.
+lock: $(LOCKED)
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
+	  --no-emit-find-links --extra embedded --group dev --output-file requirements.lock pyproject.toml
+	@echo 'requirements.lock is written: look at the difference, then run make check test'
+
+clean:
+	@rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
+	  .hypothesis benchmarks/results
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(LOCKED): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo '$(PYTHON) is not there or older than Python 3.11. Install Python 3.11 or later, or name one:' >&2; \
+	  echo '  make PYTHON=python3.13 $(MAKECMDGOALS)' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo '$(PYTHON) lacks the modules venv and ensurepip. On Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	@echo 'Installing requirements.lock into $(VENV) (once; a minute or two)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+# Built with the hatchling of the lock: nothing that is not named there is fetched.
+$(INSTALLED): $(LOCKED) pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
