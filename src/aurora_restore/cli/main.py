@@ -1,0 +1,174 @@
+"""The entry point: finds the command, runs it, and turns whatever goes wrong into a sentence and an exit code."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from aurora_restore import __version__
+from aurora_restore.errors import AuroraRestoreError, EnvironmentUnfitError, UnexpectedError
+
+PROGRAM = "aurora-restore"
+_TRACEBACK = "AURORA_RESTORE_TRACEBACK"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: the function ``name`` in ``cli/<module>.py``. Its summary is the first line of its docstring."""
+
+    name: str
+    module: str
+    summary: str
+
+
+# The module is imported when its command runs, and not for --help: it may import what it likes at its top.
+COMMANDS = (
+    Command("demo", "demo", "Rehearse a whole restore on this machine, without AWS."),
+    Command("serve", "serve", "Keep an embedded AWS account running on this machine."),
+    Command("init", "requests", "Write a commented example of a request."),
+    Command("validate", "requests", "Say what is wrong with a request, all of it at once."),
+    Command("schema", "requests", "Print the JSON Schema of a request, for editors."),
+    Command("run", "run", "Start an operation and watch it to its end."),
+    Command("watch", "run", "Watch an operation to its end."),
+    Command("status", "status", "Show what runs now, or everything about one operation."),
+    Command("history", "history", "List operations, newest first."),
+    Command("audit", "audit", "Show every change that an operation made; prove it whole."),
+)
+
+
+def load(command: Command) -> Any:
+    """Return the command, importing its module."""
+    function = getattr(import_module(f"aurora_restore.cli.{command.module}"), command.name)
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+    alone.command(command.name)(function)
+    return get_command(alone)
+
+
+class _LazyGroup(TyperGroup):
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, load(next(command for command in COMMANDS if command.name == name)), rest
+
+
+# Plain help: rich's costs 0.2 s more, and on 80 columns its boxes leave less room for the words.
+app = typer.Typer(
+    name=PROGRAM,
+    cls=_LazyGroup,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001
+    if wanted:
+        typer.echo(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    invoke_without_command=True,
+    epilog="Exit codes: 0 done, 1 the operation failed, 2 the request or the usage is wrong, 3 the environment is.",
+)
+def _root(
+    context: typer.Context,
+    *,
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Restore an Amazon Aurora cluster from a snapshot of another: one request, safe to repeat."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def _stands_for_its_module() -> None:
+    """Fill the place of a command in --help and in the suggestions until ``_LazyGroup`` loads it."""
+
+
+for _command in COMMANDS:
+    app.command(_command.name, help=_command.summary)(_stands_for_its_module)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit the process; no traceback reaches the user."""
+    sys.exit(_run(sys.argv[1:] if arguments is None else list(arguments)))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        code = app(args=arguments, prog_name=PROGRAM, standalone_mode=False)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python must not complain about it when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    except Exception as error:  # noqa: BLE001
+        code = _report_any(error, as_json="--json" in arguments)
+    return code if isinstance(code, int) else 0
+
+
+def _report_any(error: Exception, *, as_json: bool) -> int:
+    match error:
+        case typer.TyperException():
+            return _report_usage(error, as_json=as_json)
+        case AuroraRestoreError():
+            return _report(error, as_json=as_json)
+        case ModuleNotFoundError():
+            return _report_missing_module(error, as_json=as_json)
+        case _:
+            return _report_unforeseen(error, as_json=as_json)
+
+
+def _report_usage(error: typer.TyperException, *, as_json: bool) -> int:
+    from aurora_restore.cli.output import error_document, print_json  # noqa: PLC0415
+
+    if as_json:
+        print_json(error_document("UsageError", error.format_message()))
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        typer.echo(context.get_usage(), err=True)
+    typer.echo(f"Error: {error.format_message()}", err=True)
+    if context is not None:
+        typer.echo(f"Try '{context.command_path} --help' for help.", err=True)
+    return error.exit_code
+
+
+def _report(error: AuroraRestoreError, *, as_json: bool) -> int:
+    from aurora_restore.cli.exits import exit_code  # noqa: PLC0415
+    from aurora_restore.cli.output import describe_error, print_json  # noqa: PLC0415
+
+    if as_json:
+        print_json(describe_error(error))
+    typer.echo(f"Error: {error}", err=True)
+    return exit_code(error)
+
+
+def _report_missing_module(error: ModuleNotFoundError, *, as_json: bool) -> int:
+    unfit = EnvironmentUnfitError(
+        f"this command needs the Python package {error.name}, which is not installed",
+        advice="Install it: pip install 'aurora-restore[embedded]'",
+    )
+    return _report(unfit, as_json=as_json)
+
+
+def _report_unforeseen(error: Exception, *, as_json: bool) -> int:
+    """Say where a mistake of this program is, and nothing of what it held: that could be a secret (I6)."""
+    if os.environ.get(_TRACEBACK):
+        traceback.print_exception(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{os.path.basename(last.filename)}:{last.lineno}"  # noqa: PTH119
+    unexpected = UnexpectedError(
+        f"{type(error).__name__} at {place}",
+        advice=f"This is a bug: please report it with what {_TRACEBACK}=1 shows, after reading it for secrets",
+    )
+    _report(unexpected, as_json=as_json)
+    return 3
