@@ -58,11 +58,9 @@ def _saslprep(password: str) -> str:
     """Normalise as RFC 4013 says; what it prohibits is taken as it is, because libpq and the server do so too."""
     if password.isascii():
         return password
-    mapped = "".join(
-        " " if stringprep.in_table_c12(character) else character
-        for character in password
-        if not stringprep.in_table_b1(character)
-    )
+    # Spaces first: U+200B stands in both tables, and the server takes it for a space.
+    spaced = (" " if stringprep.in_table_c12(character) else character for character in password)
+    mapped = "".join(character for character in spaced if not stringprep.in_table_b1(character))
     prepared = unicodedata.normalize("NFKC", mapped)
     if not prepared or any(forbids(character) for character in prepared for forbids in _PROHIBITED):
         return password

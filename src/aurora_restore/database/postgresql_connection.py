@@ -107,8 +107,8 @@ def our_errors(endpoint: Endpoint, doing: str, advice: str = "") -> Iterator[Non
         failure = _statement_failure(error, endpoint, doing, advice)
     else:
         return
-    # Not "from error": the driver's exception shows the statement's context, in which a verifier may stand (I6).
-    raise failure
+    # The driver's exception shows the statement's context, in which a verifier may stand (I6).
+    raise failure from None
 
 
 def _connect(connect: Connect, endpoint: Endpoint, login: Login, database: str) -> PgConnection:

@@ -155,8 +155,10 @@ class _Roles:
     def _session_changes(self, closed: frozenset[str] | set[str]) -> Iterator[Change]:
         for session in self.cluster.sessions:
             if session.user in closed:
-                noun = "session" if session.count == 1 else "sessions"
-                sentence = f"{session.count} {noun} of {session.user} end"
+                one = session.count == 1
+                sentence = (
+                    f"{session.count} {'session' if one else 'sessions'} of {session.user} {'ends' if one else 'end'}"
+                )
                 yield Change(ChangeKind.END_SESSIONS, session.user, None, sentence)
 
     def _openings(self) -> Iterator[Action]:

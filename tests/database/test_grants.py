@@ -1,0 +1,148 @@
+"""What a user can and cannot do after step 7, tried by connecting as that user."""
+
+from typing import LiteralString
+
+import pytest
+
+from aurora_restore.database.engine import DesiredState, Login
+from aurora_restore.database.postgresql import PostgreSQL
+from aurora_restore.request import Grant
+from tests.database.conftest import PRODUCTION_PASSWORD, Database, grant, login, user
+
+TRIES: dict[str, LiteralString] = {
+    "select": "SELECT * FROM sales.orders",
+    "select view": "SELECT * FROM sales.recent",
+    "select odd name": 'SELECT * FROM "Geheime Löhne"."Löhne"',
+    "insert": "INSERT INTO sales.orders (product) VALUES (1)",  # takes a number from the sequence, too
+    "update": "UPDATE sales.orders SET product = 2",
+    "delete": "DELETE FROM sales.orders",
+    "truncate": "TRUNCATE sales.orders",
+    "read sequence": "SELECT last_value FROM sales.orders_id_seq",
+    "next in sequence": "SELECT nextval('sales.orders_id_seq')",
+    "execute": "SELECT sales.total(1)",
+    "create table": "CREATE TABLE sales.mine (id int)",
+    "create schema": "CREATE SCHEMA mine",
+    "drop": "DROP TABLE sales.orders CASCADE",
+    "alter": "ALTER TABLE sales.orders ADD COLUMN mine int",
+}
+READ = {"select", "select view", "select odd name", "read sequence"}
+# sales.total reads sales.orders with the caller's privileges.
+WRITE = {"insert", "update", "delete", "next in sequence", "execute"}
+
+
+@pytest.mark.parametrize("name", ["tester", "analyst"])
+@pytest.mark.parametrize(
+    ("preset", "allowed"),
+    [
+        (None, set()),
+        ("readonly", READ),
+        ("readwrite", READ | WRITE),
+        ("owner", READ | WRITE | {"truncate", "create table", "create schema"}),
+    ],
+)
+def test_a_preset_allows_what_it_says_and_no_more(
+    restored: Database, name: str, preset: str | None, allowed: set[str]
+) -> None:
+    """The same for a new user and for one who came with other privileges of production's."""
+    restored.apply(user(name, *([grant(preset)] if preset else [])))
+    assert {what for what, statement in TRIES.items() if restored.may(login(name), statement)} == allowed
+
+
+def test_future_objects_are_granted_alike(restored: Database) -> None:
+    """Whoever creates a table after the step, in an old schema or a new one: the users may do with it what they may."""
+    restored.apply(user("reader", grant("readonly")), user("writer", grant("readwrite")), user("maker", grant("owner")))
+    restored.query(restored.master, "CREATE SCHEMA later")
+    restored.query(restored.master, "CREATE TABLE later.by_master (id serial)")
+    restored.query(login("maker"), "CREATE TABLE later.by_maker (id serial)")
+    restored.query(login("maker"), "CREATE SCHEMA latest CREATE TABLE by_maker (id serial)")
+    restored.admin("SET ROLE app; CREATE TABLE sales.by_owner (id serial)", "shop")
+    tables: tuple[LiteralString, ...] = ("later.by_master", "later.by_maker", "latest.by_maker", "sales.by_owner")
+    for table in tables:
+        for name, verdict in {"reader": False, "writer": True, "maker": True}.items():
+            assert restored.may(login(name), "TABLE " + table)
+            assert restored.may(login(name), "INSERT INTO " + table + " DEFAULT VALUES") is verdict
+
+
+def test_a_users_default_privileges_from_production_are_gone(restored: Database) -> None:
+    """Analyst would have got DELETE on every new table of app in schema sales."""
+    restored.apply(user("analyst", grant("readonly")))
+    restored.admin("SET ROLE app; CREATE TABLE sales.later (id int)", "shop")
+    assert restored.may(login("analyst"), "SELECT * FROM sales.later")
+    assert not restored.may(login("analyst"), "DELETE FROM sales.later")
+
+
+def _tried(restored: Database, *grants: Grant) -> set[str]:
+    restored.apply(user("tester", *grants))
+    assert restored.apply(user("tester", *grants)) == []
+    return {what for what, statement in TRIES.items() if restored.may(login("tester"), statement)}
+
+
+def test_an_explicit_grant_holds_where_it_says(restored: Database) -> None:
+    """On one table, on a schema, on everything; each time the earlier ones are taken back."""
+    on_table = grant(privileges=["SELECT", "DELETE"], schema="sales", table="orders")
+    assert _tried(restored, on_table) == {"select", "delete"}
+    on_sequence = grant(privileges=["USAGE"], schema="sales", table="orders_id_seq")
+    assert _tried(restored, on_sequence) == {"next in sequence"}
+    on_schema = grant(privileges=["SELECT", "CREATE", "EXECUTE"], schema="sales")
+    assert _tried(restored, on_schema) == {"select", "select view", "create table", "execute"}
+    assert _tried(restored, grant("owner", schema="Geheime Löhne")) == {"select odd name"}
+    assert _tried(restored, grant(privileges=["SELECT"])) == {"select", "select view", "select odd name"}
+    assert _tried(restored, grant(privileges=["CONNECT", "TEMPORARY"])) == set()
+
+
+def test_a_grant_for_one_database_is_for_no_other(restored: Database) -> None:
+    """The user gets nothing in the databases that the grant does not name."""
+    restored.query(restored.master, "CREATE TABLE public.there (id int)", "Große Daten")
+    restored.apply(user("tester", grant("readonly", database="shop")))
+    assert restored.may(login("tester"), "SELECT * FROM sales.orders")
+    assert not restored.may(login("tester"), "SELECT * FROM public.there", "Große Daten")
+
+
+def test_what_a_third_party_granted_is_taken_back_as_the_third_party(restored: Database) -> None:
+    """A privilege belongs to whoever granted it; the owner's REVOKE would not touch it."""
+    restored.admin("GRANT SELECT ON sales.orders TO reporting WITH GRANT OPTION", "shop")
+    restored.admin("SET ROLE reporting; GRANT SELECT ON sales.orders TO migrator", "shop")
+    restored.admin("SET ROLE analyst; GRANT DELETE ON sales.orders TO migrator", "shop")
+    restored.apply(user("migrator"), user("analyst", grant("readonly")))
+    assert not restored.admin("SELECT 1 FROM pg_class WHERE relacl::text LIKE '%migrator%'", "shop")
+    restored.apply(user("migrator", grant("readonly")), user("analyst"))
+    assert restored.may(login("migrator"), "SELECT * FROM sales.orders")
+
+
+def test_types_servers_and_large_objects_are_taken_back_too(restored: Database) -> None:
+    """Rare kinds of privileges are privileges: no more means none of them."""
+    restored.query(restored.master, "CREATE TYPE public.mood AS ENUM ('fine'); GRANT USAGE ON TYPE mood TO analyst")
+    restored.query(restored.master, "SELECT lo_create(4711); GRANT SELECT ON LARGE OBJECT 4711 TO analyst")
+    restored.query(restored.master, "ALTER DEFAULT PRIVILEGES GRANT USAGE ON TYPES TO analyst")
+    restored.apply(user("analyst", grant("readonly")))
+    assert restored.apply(user("analyst", grant("readonly"))) == []
+    assert not restored.admin("SELECT 1 FROM pg_type WHERE typacl::text LIKE '%analyst%'", "shop")
+    assert not restored.admin("SELECT 1 FROM pg_largeobject_metadata WHERE lomacl::text LIKE '%analyst%'", "shop")
+
+
+def test_an_extensions_own_objects_are_left_to_it(restored: Database) -> None:
+    """An extension decides who may use its objects: readwrite must not hand out what it hides from everybody."""
+    restored.admin("CREATE EXTENSION pg_stat_statements", "shop")
+    restored.apply(user("tester", grant("readwrite")))
+    assert not restored.admin(
+        "SELECT 1 FROM pg_proc WHERE proacl::text LIKE '%tester%' AND proname LIKE 'pg_stat%'", "shop"
+    )
+
+
+def test_what_is_left_alone_is_remarked(restored: Database) -> None:
+    """PUBLIC's grants, a user's own objects and RDS's own ones are no part of the request; a person should know."""
+    restored.admin("CREATE TABLE public.of_rds (id int); GRANT SELECT ON public.products TO PUBLIC", "shop")
+    desired = DesiredState((user("app", grant("readonly")),))
+    PostgreSQL().apply(restored.endpoint, restored.master, desired)
+    remarks = " / ".join(PostgreSQL().remarks(restored.endpoint, restored.master, desired))
+    assert "everybody (PUBLIC) holds SELECT on 1 tables of database shop" in remarks
+    assert "app owns 5 objects in database shop" in remarks
+    assert "1 tables of rdsadmin in database shop keep their privileges" in remarks
+
+
+def test_others_privileges_are_not_touched(restored: Database) -> None:
+    """Only listed users' privileges are compared; a role of production's that cannot log in keeps its own."""
+    restored.apply(user("tester", grant("owner")))
+    assert restored.admin("SELECT has_schema_privilege('reporting', 'sales', 'USAGE')", "shop") == [(True,)]
+    production = Login("app", PRODUCTION_PASSWORD)
+    assert not PostgreSQL().can_log_in(restored.endpoint, production, "shop")

@@ -1,0 +1,160 @@
+"""Step 7 killed anywhere, refused, or unanswered."""
+
+import socket
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from aurora_restore.database.engine import DesiredState, DesiredUser, Endpoint, Login
+from aurora_restore.database.postgresql import PostgreSQL
+from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError
+from tests.database.conftest import Database, grant, login, user
+
+DESIRED = DesiredState(
+    (
+        user("analyst", grant("readonly")),
+        user("tester", grant("owner")),
+        DesiredUser("robot", None, iam=True, grants=(grant("readwrite"),)),
+    )
+)
+
+
+class KilledError(Exception):
+    """The process died here."""
+
+
+def _dying(statements: int) -> Callable[..., psycopg.Connection]:
+    """Return a ``connect`` whose connections die, all together, before the statement after so many."""
+    left = [statements]
+
+    class Dying(psycopg.Connection):
+        def execute(self, *arguments: Any, **options: Any) -> Any:
+            left[0] -= 1
+            if left[0] < 0:
+                raise KilledError
+            return super().execute(*arguments, **options)
+
+    return Dying.connect
+
+
+def _same_salt(size: int) -> bytes:
+    return b"s" * size
+
+
+def test_killed_at_each_statement_the_next_run_ends_the_same(restored: Database) -> None:
+    """I4: wherever a run dies, the next goes on from there to the same end.
+
+    A killed run leaves the state of the last commit. So: kill at each statement until the state moves, then go on from
+    there in the same way; every state that a kill can leave is thereby continued, and killed in, until none is left.
+    """
+    PostgreSQL(random_bytes=_same_salt).apply(restored.endpoint, restored.master, DESIRED)
+    end = restored.fingerprint()
+    restored.again()
+    state, states, kills, statements = restored.fingerprint(), 1, 0, 0
+    while state != end:
+        try:
+            engine = PostgreSQL(_dying(statements), _same_salt)
+            engine.apply(restored.endpoint, restored.master, DESIRED)
+        except KilledError:
+            kills, statements = kills + 1, statements + 1
+        if restored.fingerprint() != state:
+            state, states, statements = restored.fingerprint(), states + 1, 0
+    # Closed, opened, and one commit for each of three databases.
+    assert states == 6
+    assert kills > 50
+    assert PostgreSQL().apply(restored.endpoint, restored.master, DESIRED) == ()
+
+
+def test_locked_out_sessions_end_in_the_next_run_if_the_first_was_killed_before(restored: Database) -> None:
+    """Between the commit that takes the login and the end of the sessions, nothing is forgotten."""
+    restored.admin("ALTER ROLE app NOLOGIN PASSWORD NULL")
+    session = restored.session_of("app")
+    assert "1 session of app ends" in restored.apply(user("tester"))
+    with pytest.raises(psycopg.OperationalError):
+        session.execute("SELECT 1")
+
+
+def test_a_role_that_the_master_may_not_alter_is_named(restored: Database) -> None:
+    """A superuser that can log in: the step fails (I7), says who, and has changed nothing."""
+    restored.admin("CREATE ROLE boss SUPERUSER LOGIN PASSWORD 'testing-boss'")
+    before = restored.fingerprint()
+    with pytest.raises(DatabaseRefusedError, match="boss is a superuser"):
+        restored.apply(user("tester"))
+    assert restored.fingerprint() == before
+
+
+def test_a_role_made_by_somebody_else_is_named_with_what_to_do(restored: Database) -> None:
+    """Since PostgreSQL 16 the master alters only what it has ADMIN OPTION on; before, any role that is no superuser."""
+    restored.admin("CREATE ROLE strange LOGIN PASSWORD 'testing-strange'")
+    if restored.version < 160_000:
+        restored.apply(user("tester"))
+        assert restored.logins() == ("dba", "tester")
+        return
+    before = restored.fingerprint()
+    with pytest.raises(DatabaseRefusedError, match="GRANT strange TO dba WITH ADMIN OPTION"):
+        restored.apply(user("tester"))
+    assert restored.fingerprint() == before
+
+
+def test_an_owner_that_the_master_may_not_act_for_is_named_with_what_to_do(restored: Database) -> None:
+    """Grants are the owner's to give; who cannot be it for a moment needs help."""
+    restored.admin("CREATE ROLE strange NOLOGIN")
+    restored.admin("CREATE TABLE public.foreign_one (id int); ALTER TABLE public.foreign_one OWNER TO strange", "shop")
+    if restored.version < 160_000:
+        restored.apply(user("tester", grant("readonly")))
+        assert restored.may(login("tester"), "SELECT * FROM public.foreign_one")
+        return
+    with pytest.raises(DatabaseRefusedError, match=r"strange, who owns objects in shop: run GRANT strange TO dba"):
+        restored.apply(user("tester", grant("readonly")))
+
+
+def test_a_login_that_is_only_named_like_rds_is_locked_out(restored: Database) -> None:
+    """The master made it, so it is production's. Before 16 nothing tells whose it is, and it is taken for RDS's."""
+    restored.query(restored.master, "CREATE ROLE rds_reader LOGIN PASSWORD 'testing-reader'", "postgres")
+    restored.apply(user("tester"))
+    able = restored.admin("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'rds_reader'")
+    assert able == [(restored.version < 160_000,)]
+
+
+def test_an_endpoint_without_a_server_is_unreachable() -> None:
+    """Transient: the state machine tries again."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        nobody = Endpoint("127.0.0.1", listener.getsockname()[1])
+    with pytest.raises(DatabaseUnreachableError, match="does not answer"):
+        PostgreSQL().apply(nobody, Login("dba", "testing"), DESIRED)
+    with pytest.raises(DatabaseUnreachableError):
+        PostgreSQL().can_log_in(nobody, Login("dba", "testing"), "shop")
+
+
+def test_a_refused_master_is_for_a_person_and_no_error_shows_its_password(restored: Database) -> None:
+    """I6: neither message nor traceback holds a password."""
+    wrong = Login("dba", "testing-" + "wrong")
+    with pytest.raises(DatabaseRefusedError, match="refused to let dba into database postgres") as caught:
+        PostgreSQL().plan(restored.endpoint, wrong, DESIRED)
+    shown = "".join(traceback.format_exception(caught.value)) + repr((DESIRED, wrong))
+    assert wrong.password not in shown
+    assert "testing-new" not in shown
+
+
+def test_a_connection_that_is_lost_is_transient(restored: Database) -> None:
+    """A failover in the middle of the step: the state machine calls it again."""
+
+    class Lost(psycopg.Connection):
+        def execute(self, *arguments: Any, **options: Any) -> Any:
+            restored.admin("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'dba'")
+            return super().execute(*arguments, **options)
+
+    with pytest.raises(DatabaseUnreachableError):
+        PostgreSQL(Lost.connect).apply(restored.endpoint, restored.master, DESIRED)
+
+
+def test_a_server_that_asks_for_no_password_is_refused(restored: Database) -> None:
+    """Where everybody is let in, a password proves nothing and I7 cannot hold."""
+    restored.apply(user("tester"))
+    restored.trust_everybody()
+    with pytest.raises(DatabaseRefusedError, match="without asking for a password"):
+        restored.apply(user("tester"))
