@@ -59,19 +59,31 @@ class Rds:
     def own_snapshots(self, tags: Mapping[str, str]) -> tuple[Snapshot, ...]:
         """Return the manual snapshots in this region that carry all these tags."""
         found = pages(self._client, "describe_db_cluster_snapshots", "DBClusterSnapshots", SnapshotType="manual")
-        parsed = (self._snapshot(description) for description in found)
-        return tuple(snapshot for snapshot in parsed if tags.items() <= snapshot.tags.items())
+        # Chosen before they are parsed: a status that nobody knows, of somebody else's snapshot, is not our trouble.
+        return tuple(self._snapshot(each) for each in found if tags.items() <= tags_of(each).items())
 
     def snapshot(self, name: str) -> Snapshot | None:
         """Return the snapshot of this identifier or ARN, or None."""
+        # The model asks for the type of an automated one ("must also be specified"); open whether RDS insists.
+        automated = name.rpartition(":cluster-snapshot:")[2].startswith("rds:")
         answer = call(
-            self._client.describe_db_cluster_snapshots, tolerate=_NO_SNAPSHOT, DBClusterSnapshotIdentifier=name
+            self._client.describe_db_cluster_snapshots,
+            tolerate=_NO_SNAPSHOT,
+            DBClusterSnapshotIdentifier=name,
+            **({"SnapshotType": "automated"} if automated else {}),
         )
         return self._snapshot(answer["DBClusterSnapshots"][0]) if answer and answer["DBClusterSnapshots"] else None
 
-    def has_subnet_group(self, name: str) -> bool:
-        """Say whether the DB subnet group exists."""
-        return bool(call(self._client.describe_db_subnet_groups, tolerate=_NO_SUBNET_GROUP, DBSubnetGroupName=name))
+    def subnet_group_vpc(self, name: str) -> str | None:
+        """Return the VPC of a DB subnet group, or None when there is no such group."""
+        answer = call(self._client.describe_db_subnet_groups, tolerate=_NO_SUBNET_GROUP, DBSubnetGroupName=name)
+        return str(answer["DBSubnetGroups"][0]["VpcId"]) if answer and answer["DBSubnetGroups"] else None
+
+    def offers(self, *, engine: str, version: str, instance_class: str) -> bool:
+        """Say whether instances of this class can be ordered here for this version of the engine."""
+        describe = self._client.describe_orderable_db_instance_options
+        answer = demand(describe, Engine=engine, EngineVersion=version, DBInstanceClass=instance_class)
+        return bool(answer["OrderableDBInstanceOptions"])
 
     def cluster_family(self, group: str) -> str | None:
         """Return the family of a DB cluster parameter group, such as aurora-postgresql16, or None if there is none."""

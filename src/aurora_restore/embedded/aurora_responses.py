@@ -139,6 +139,12 @@ class AuroraResponse(RDSResponse):
     def describe_db_instances(self) -> ActionResult:
         return self._page("DBInstances", lambda to: to.instances.describe)
 
+    def describe_orderable_db_instance_options(self) -> ActionResult:
+        wanted = self.params.get("DBInstanceClass")
+        classes = [wanted] if wanted else rules.COMMON_CLASSES
+        options = rules.orderable(self.params["Engine"], self.params.get("EngineVersion"), classes)
+        return ActionResult({"OrderableDBInstanceOptions": options})
+
     def create_db_cluster_snapshot(self) -> ActionResult:
         return self._one("DBClusterSnapshot", lambda to: to.snapshots.create)
 

@@ -25,7 +25,10 @@ _LOG_TYPES = {
     "aurora-mysql": {"audit", "error", "general", "slowquery", "iam-db-auth-error", "instance"},
 }
 DEFAULT_PORTS = {"aurora-postgresql": 5432, "aurora-mysql": 3306}
-_INSTANCE_CLASS = r"db\.(serverless|[a-z][a-z0-9-]*\.(medium|large|\d*xlarge))"
+# The families that AWS offers for Aurora; not each of them in each size.
+_INSTANCE_CLASS = r"db\.(serverless|(t[34]g?|r[5-8][a-z]*|x2g|x2iedn)\.(medium|large|\d*xlarge))"
+# What is offered when nobody asks for a class by name.
+COMMON_CLASSES = ("db.serverless", "db.t4g.medium", "db.r6g.large", "db.r7g.large", "db.r8g.large")
 
 
 class Refused(ServiceException):
@@ -82,6 +85,14 @@ def engine_version(engine_name: str, version: str | None) -> str:
     if not re.fullmatch(_VERSION_FORM[engine_name], version):
         raise bad_combination(f"Cannot find version {version} for {engine_name}")
     return version
+
+
+def orderable(engine_name: str, version: str | None, classes: Iterable[str]) -> list[dict[str, str]]:
+    """Return those of the instance classes that the engine's version is offered in, as RDS shows them."""
+    if engine_name not in DEFAULT_VERSIONS or not re.fullmatch(_VERSION_FORM[engine_name], version or ""):
+        return []
+    offered = [name for name in classes if re.fullmatch(_INSTANCE_CLASS, name)]
+    return [{"Engine": engine_name, "EngineVersion": version or "", "DBInstanceClass": name} for name in offered]
 
 
 def is_older(version: str, than: str) -> bool:

@@ -13,10 +13,10 @@ class MasterUser:
 
 
 class DataPlane(Protocol):
-    """Volumes, each the storage of one cluster or of one snapshot, named by the caller. A volume can run as a server."""
+    """Volumes, each the storage of one cluster or one snapshot, named by the caller. A volume can run as a server."""
 
     def create(self, volume: str, master: MasterUser, database: str | None) -> None:
-        """Make a new database server's storage with a master user (not a superuser, as on RDS) and perhaps a database."""
+        """Make a new server's storage with a master user (not a superuser, as on RDS) and perhaps a database."""
         ...
 
     def clone(self, origin: str, volume: str) -> None:
@@ -24,7 +24,7 @@ class DataPlane(Protocol):
         ...
 
     def start(self, volume: str, port: int | None) -> int:
-        """Run the volume on loopback, on ``port`` when it is given and free; return the port. Running already: its port."""
+        """Run the volume on loopback, on ``port`` if it is given and free; return the port. Runs already: its port."""
         ...
 
     def stop(self, volume: str) -> None:

@@ -1,24 +1,28 @@
 """What step 1 looks at before anything is changed, and every problem that would otherwise come up late."""
 
+import re
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from aurora_restore.aws.networks import Networks
 from aurora_restore.aws.rds import Rds
 from aurora_restore.clusters import Cluster
-from aurora_restore.database.engine import engine_for
 from aurora_restore.errors import (
     ConfigurationError,
     KeyUnusableError,
     PreconditionError,
     ResourceNotFoundError,
 )
-from aurora_restore.names import STACK_TAG
+from aurora_restore.names import PIPELINE_TAGS, STACK_TAG, without_reserved
 from aurora_restore.operation import OldTarget
 from aurora_restore.request import Logins, Protection, RestoreRequest
 from aurora_restore.shape import ClusterShape, missing_for_new
 from aurora_restore.snapshots import TAKE_ONE_NOW, Snapshot, find, plan_copy, refusals
 from aurora_restore.statuses import Meaning
 from aurora_restore.steps.world import World
+
+_MOST_TAGS = 50
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Findings:
     snapshot: Snapshot | None
     old_target: OldTarget | None
     kms_key_arn: str | None
+    secrets_key_arn: str | None
     shape: ClusterShape | None
     not_restored: tuple[str, ...]
     problems: tuple[str, ...]
@@ -57,16 +62,21 @@ def examine(request: RestoreRequest, world: World) -> Findings:
     rds = world.rds(request.target.region)
     target = rds.cluster(request.target.cluster)
     old = None if target is None else _old_target(rds, target, world.stack)
-    problems.extend(_about_old_target(request, source, target, old))
+    source_id = source.resource_id if source else snapshot.cluster_resource_id if snapshot else None
+    problems.extend(_about_old_target(request, source_id, target, old))
     shape = _shape(request, old, origin, problems)
     if shape is not None:
-        problems.extend(_about_shape(rds, shape, request.target.cluster))
+        problems.extend(_about_network(rds, world.networks(rds.region), shape))
+        problems.extend(_about_groups(rds, shape))
+        problems.extend(_about_instances(rds, shape, request.target.cluster))
+        problems.extend(_about_settings(request, shape, origin, snapshot))
     problems.extend(_about_users(request, world, origin))
     return Findings(
         source=source,
         snapshot=snapshot,
         old_target=old,
         kms_key_arn=key,
+        secrets_key_arn=world.keys(request.target.region).for_secrets(key) if key else None,
         shape=shape,
         not_restored=target.not_restorable if target else (),
         problems=tuple(problems),
@@ -150,12 +160,12 @@ def _old_target(rds: Rds, target: Cluster, stack: str) -> OldTarget:
 
 
 def _about_old_target(
-    request: RestoreRequest, source: Cluster | None, target: Cluster | None, old: OldTarget | None
+    request: RestoreRequest, source_id: str | None, target: Cluster | None, old: OldTarget | None
 ) -> Iterator[str]:
     if target is None or old is None:
         return
     name = target.identifier
-    if source is not None and source.resource_id == target.resource_id:
+    if source_id == target.resource_id:
         yield f"the target {name} is the source cluster itself"
     if not request.replace.allow:
         yield f"the target {name} exists and the request does not allow its deletion: set replace.allow to true"
@@ -192,25 +202,78 @@ def _shape(
         problems.append(
             f"the target {target.cluster} has no instances whose shape could be kept: give target.instances"
         )
+    if _numbers(shape.engine_version) < _numbers(origin.engine_version):
+        problems.append(
+            f"target.engine_version {shape.engine_version} is older than the snapshot's {origin.engine_version}: "
+            "leave it out"
+        )
     if old.shape.engine != origin.engine:
         problems.append(f"the target is {old.shape.engine} and the snapshot {origin.engine}: they do not fit")
     return shape
 
 
-def _about_shape(rds: Rds, shape: ClusterShape, cluster: str) -> Iterator[str]:
-    if shape.subnet_group and not rds.has_subnet_group(shape.subnet_group):
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version)]
+
+
+def _about_network(rds: Rds, networks: Networks, shape: ClusterShape) -> Iterator[str]:
+    if not shape.subnet_group:
+        return
+    vpc = rds.subnet_group_vpc(shape.subnet_group)
+    if vpc is None:
         yield f"there is no DB subnet group {shape.subnet_group} in {rds.region}"
+        return
+    there = networks.security_groups(shape.security_groups)
+    for group in shape.security_groups:
+        if group not in there:
+            yield f"there is no security group {group} in {rds.region}"
+        elif there[group] != vpc:
+            yield f"the security group {group} is in {there[group]}, the subnet group {shape.subnet_group} in {vpc}"
+
+
+def _about_groups(rds: Rds, shape: ClusterShape) -> Iterator[str]:
     if shape.parameter_group is not None:
         family = rds.cluster_family(shape.parameter_group)
         yield from _about_group("DB cluster parameter group", shape.parameter_group, family, rds, shape)
     for group in sorted({instance.parameter_group for instance in shape.instances if instance.parameter_group}):
         yield from _about_group("DB parameter group", group, rds.instance_family(group), rds, shape)
+
+
+def _about_instances(rds: Rds, shape: ClusterShape, cluster: str) -> Iterator[str]:
+    for name in sorted({instance.instance_class for instance in shape.instances}):
+        if not rds.offers(engine=shape.engine, version=shape.engine_version, instance_class=name):
+            yield f"{rds.region} offers no {name} for {shape.engine} {shape.engine_version}: give target.instances"
     if shape.serverless is None and any(instance.instance_class == "db.serverless" for instance in shape.instances):
         yield "an instance is db.serverless, but the target has no serverless range: give target.serverless"
     for instance in shape.instances:
         other = rds.instance(instance.identifier)
         if other is not None and other.cluster != cluster:
             yield f"an instance {instance.identifier} exists already and belongs to {other.cluster or 'no cluster'}"
+
+
+def _about_settings(
+    request: RestoreRequest, shape: ClusterShape, origin: Origin | None, snapshot: Snapshot | None
+) -> Iterator[str]:
+    if origin is not None and _version(shape.engine_version) < _version(origin.engine_version):
+        yield f"the snapshot is of version {origin.engine_version} and cannot be restored as {shape.engine_version}"
+    if not shape.iam_authentication:
+        for user in request.users:
+            if user.iam:
+                yield f"the user {user.name} logs in with IAM, which is off: set target.iam_authentication to true"
+    tagged = {
+        f"the cluster {request.target.cluster}": shape.tags,
+        **{f"the instance {instance.identifier}": instance.tags for instance in shape.instances},
+        **({f"the copy of {snapshot.identifier}": without_reserved(snapshot.tags)} if snapshot else {}),
+    }
+    for thing, tags in tagged.items():
+        count = len({**tags, **request.tags}) + PIPELINE_TAGS
+        if count > _MOST_TAGS:
+            yield f"{thing} would have {count} tags, {PIPELINE_TAGS} of them the pipeline's, and AWS takes {_MOST_TAGS}"
+
+
+def _version(engine_version: str) -> tuple[int, ...]:
+    """Return a version so that it compares: 16.4 as (16, 4), 8.0.mysql_aurora.3.04.0 as (8, 0, 3, 4, 0)."""
+    return tuple(map(int, re.findall(r"\d+", engine_version)))
 
 
 def _about_group(kind: str, name: str, family: str | None, rds: Rds, shape: ClusterShape) -> Iterator[str]:
@@ -229,7 +292,7 @@ def _family_of(shape: ClusterShape) -> str:
 def _about_users(request: RestoreRequest, world: World, origin: Origin | None) -> Iterator[str]:
     if origin is not None and (request.users or request.logins is Logins.ONLY_LISTED):
         try:
-            engine_for(origin.engine)
+            world.engine_for(origin.engine)
         except ConfigurationError as error:
             yield str(error)
     secrets = world.secrets(request.target.region)

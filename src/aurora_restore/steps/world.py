@@ -7,10 +7,12 @@ from typing import Any
 
 from aurora_restore.aws.executions import Executions
 from aurora_restore.aws.keys import Keys
+from aurora_restore.aws.networks import Networks
 from aurora_restore.aws.rds import Rds
 from aurora_restore.aws.secrets import Secrets
 from aurora_restore.aws.topics import Topic
 from aurora_restore.clock import Clock
+from aurora_restore.database.engine import Engine, engine_for
 from aurora_restore.store.journal import Store
 
 
@@ -25,6 +27,7 @@ class World:
     executions: Executions
     clock: Clock
     random: Random
+    engine_for: Callable[[str], Engine] = engine_for
 
     def rds(self, region: str) -> Rds:
         """Return RDS in a region."""
@@ -33,6 +36,10 @@ class World:
     def keys(self, region: str) -> Keys:
         """Return KMS in a region."""
         return Keys(self.client("kms", region), region)
+
+    def networks(self, region: str) -> Networks:
+        """Return EC2's networks in a region."""
+        return Networks(self.client("ec2", region), region)
 
     def secrets(self, region: str) -> Secrets:
         """Return Secrets Manager in a region."""
