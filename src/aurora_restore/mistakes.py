@@ -22,6 +22,7 @@ _EXPECTED = {
     "float_type": "a number",
     "int_parsing": "a whole number",
     "float_parsing": "a number",
+    "invalid_key": "a field's name as text",
 }
 
 

@@ -10,9 +10,12 @@ OPERATION_TAG = "aurora-restore:operation"
 STACK_TAG = "aurora-restore:stack"
 TARGET_TAG = "aurora-restore:target"
 ROLE_TAG = "aurora-restore:role"
+PIPELINE_TAGS = 4
 PARAMETER_PREFIX = "/aurora-restore"
 LOCK_PREFIX = "lock#"
 
+# RDS's limit for the names of clusters, instances and cluster snapshots (botocore's RDS model).
+_LONGEST_NAME = 63
 # Step Functions: an execution's name has 1 to 80 characters; these are the ones it and RDS tags both take.
 _OPERATION_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
@@ -37,14 +40,18 @@ def is_operation_id(text: str) -> bool:
 
 
 def snapshot_identifier(role: SnapshotRole, operation: str, cluster: str) -> str:
-    """Return the name of the snapshot that an operation makes of or for ``cluster`` in this role (RDS: at most 255)."""
-    return f"aurora-restore-{role}-{cluster}-{_digest(operation)}"
+    """Return the name of the snapshot that an operation makes for ``cluster`` in this role; 63 characters at most.
+
+    The end of a long cluster's name is cut off; the operation's digest keeps names of different operations apart.
+    """
+    prefix, suffix = f"aurora-restore-{role}-", f"-{_digest(operation)}"
+    return f"{prefix}{cluster[: _LONGEST_NAME - len(prefix) - len(suffix)].rstrip('-')}{suffix}"
 
 
 def instance_identifier(cluster: str, number: int) -> str:
     """Return the name of the instance ``number`` (from 1) of a cluster that had none before; 63 characters at most."""
     suffix = f"-{number}"
-    return f"{cluster[: 63 - len(suffix)].rstrip('-')}{suffix}"
+    return f"{cluster[: _LONGEST_NAME - len(suffix)].rstrip('-')}{suffix}"
 
 
 def parameter_name(stack: str) -> str:

@@ -157,11 +157,13 @@ class Operation(_Record):
     steps: dict[Step, StepRecord] = {}
     failure: Failure | None = None
 
+    took_over_from: str | None = None
     source_arn: str | None = None
     source_resource_id: str | None = None
     source_status: str | None = None
     snapshot: Snapshot | None = None
     kms_key_arn: str | None = None
+    secrets_key_arn: str | None = None
     old_target: OldTarget | None = None
     shape: ClusterShape | None = None
     not_restored: tuple[str, ...] = ()
@@ -188,7 +190,8 @@ class Operation(_Record):
 
     def pipeline_tags(self, role: names.SnapshotRole | None = None) -> dict[str, str]:
         """Return the tags by which this operation knows its things again."""
-        return names.pipeline_tags(self.stack, self.operation_id, self.wanted.target.cluster, role)
+        # Region and cluster: a target of the same name in another region is another target, with archives of its own.
+        return names.pipeline_tags(self.stack, self.operation_id, self.target, role)
 
     def snapshot_identifier(self, role: names.SnapshotRole, cluster: str) -> str:
         """Return the name of the snapshot that this operation makes in ``role``."""
@@ -201,7 +204,7 @@ class Operation(_Record):
     @property
     def current_step(self) -> Step | None:
         """Return the step that began last, or None before the first."""
-        return max(self.steps, key=lambda step: self.steps[step].started_at, default=None)
+        return max(self.steps, key=tuple(Step).index, default=None)
 
     @property
     def has_ended(self) -> bool:

@@ -50,7 +50,12 @@ class _Strict(BaseModel):
     """Refuses unknown fields, and never turns one type into another: a quoted "false" is a mistake, not a truth."""
 
     model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, populate_by_name=True, hide_input_in_errors=True
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
 
@@ -65,7 +70,7 @@ class Source(_Strict):
         description="latest, latest-automated, latest-manual, new (take one now), or a snapshot's identifier or ARN.",
     )
     max_age_hours: float | None = Field(
-        default=None, gt=0, strict=False, description="Refuse a snapshot older than this. Unset: any age."
+        default=None, gt=0, description="Refuse a snapshot older than this. Unset: any age."
     )
 
 
@@ -78,15 +83,17 @@ class InstanceRequest(_Strict):
         description="For example db.r6g.large or db.serverless.",
     )
     promotion_tier: int = Field(default=1, ge=0, le=15, description="Failover order, 0 first.")
-    parameter_group: str | None = Field(default=None, description="The instance's own DB parameter group.")
+    parameter_group: str | None = Field(
+        default=None, description="The instance's own DB parameter group. Unset: as it was."
+    )
     availability_zone: str | None = Field(default=None, description="Unset: AWS chooses.")
 
 
 class ServerlessRange(_Strict):
     """The Aurora Serverless v2 range, in Aurora capacity units (ACU)."""
 
-    min_acu: AuroraCapacity = Field(strict=False, description="Lowest capacity; 0 lets the cluster pause.")
-    max_acu: AuroraCapacity = Field(strict=False, ge=1, description="Highest capacity.")
+    min_acu: AuroraCapacity = Field(description="Lowest capacity; 0 lets the cluster pause.")
+    max_acu: AuroraCapacity = Field(ge=1, description="Highest capacity.")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -219,9 +226,10 @@ class User(_Strict):
         pattern=r"^[A-Za-z0-9/_+=.@-]{1,512}$",
         description="Name of the secret in the target's region that holds the password; made if it does not exist.",
     )
-    grants: Annotated[list[Grant], BeforeValidator(_grants_from_words)] = Field(
-        default_factory=list, description="Presets, or explicit privileges."
-    )
+    grants: Annotated[
+        list[Grant],
+        BeforeValidator(_grants_from_words, json_schema_input_type=GrantPreset | list[GrantPreset | Grant]),
+    ] = Field(default_factory=list, description="Presets, or explicit privileges.")
     iam: bool = Field(default=False, description="Log in with an IAM token instead of a password.")
 
     @model_validator(mode="after")
@@ -297,7 +305,8 @@ class RestoreRequest(_Strict):
             raise RequestError([problem], origin=origin)
         problems = list(_contradictions(document))
         try:
-            request = cls.model_validate(document)
+            # The names inside the program (schema_name for schema) are none of the user's.
+            request = cls.model_validate(document, by_alias=True, by_name=False)
         except ValidationError as error:
             problems = [*explain(error, document, cls), *problems]
         if problems:
@@ -334,8 +343,14 @@ def _contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:
             "nothing",
             f"the target's name typed again, {shown(name)}, because replace.allow is true",
         )
-    users = document.get("users")
-    names = [user.get("name") for user in users if isinstance(user, Mapping)] if isinstance(users, list) else []
-    for index, user in enumerate(names):
-        if user is not None and user in names[:index]:
-            yield Problem(f"users[{index}].name", f"{shown(user)} a second time", "each user once")
+    yield from _repetitions(document.get("users"), "name", "each user once")
+    yield from _repetitions(document.get("users"), "secret", "a secret for each user: it holds one name and password")
+
+
+def _repetitions(users: object, field: str, expected: str) -> Iterator[Problem]:
+    values = (
+        [user.get(field) if isinstance(user, Mapping) else None for user in users] if isinstance(users, list) else []
+    )
+    for index, value in enumerate(values):
+        if value is not None and value in values[:index]:
+            yield Problem(f"users[{index}].{field}", f"{shown(value)} a second time", expected)

@@ -1,6 +1,7 @@
 """The shape: everything about the target that a restore would lose (I9). Captured from AWS, rendered to calls."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count, zip_longest
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -242,22 +243,19 @@ class ClusterShape(_Record):
 
     def _requested_instances(self, target: Target) -> tuple[InstanceShape, ...]:
         """Return the request's instances; each keeps the name and the rest of the captured one in its place."""
-        captured = dict(enumerate(self.instances))
+        taken = {instance.identifier for instance in self.instances}
+        # After a failover or a removal the captured names are any; a new instance must not get one of them.
+        free = (name for number in count(1) if (name := instance_identifier(target.cluster, number)) not in taken)
         return tuple(
-            captured.get(
-                index,
-                InstanceShape(
-                    identifier=instance_identifier(target.cluster, index + 1), instance_class=wanted.instance_class
-                ),
-            ).model_copy(
+            (captured or InstanceShape(identifier=next(free), instance_class=wanted.instance_class)).model_copy(
                 update={
                     "instance_class": wanted.instance_class,
                     "promotion_tier": wanted.promotion_tier,
-                    "parameter_group": wanted.parameter_group,
                     "availability_zone": wanted.availability_zone,
+                    **_present(parameter_group=wanted.parameter_group),
                 }
             )
-            for index, wanted in enumerate(target.instances or ())
+            for wanted, captured in zip_longest(target.instances or (), self.instances[: len(target.instances or ())])
         )
 
     def render_restore(

@@ -16,8 +16,8 @@ class Meaning(Enum):
 
 
 _CLUSTER_WAIT = frozenset(
-    "backing-up configuring-enhanced-monitoring configuring-iam-database-auth configuring-activity-stream creating "
-    "failing-over maintenance migrating modifying preparing-data-migration promoting rebooting renaming "
+    "backing-up backtracking configuring-activity-stream configuring-enhanced-monitoring configuring-iam-database-auth "
+    "creating failing-over maintenance migrating modifying preparing-data-migration promoting rebooting renaming "
     "resetting-master-credentials scaling-compute scaling-storage starting stopping storage-optimization "
     "update-iam-db-auth upgrading".split()
 )

@@ -42,6 +42,7 @@ _POLICY = "Add the permission to the role or to the key's policy, or look for an
 _BY_CODE: Mapping[str, type[AuroraRestoreError]] = {
     **dict.fromkeys(
         (
+            "Throttled",
             "Throttling",
             "ThrottlingException",
             "ThrottledException",
@@ -51,6 +52,7 @@ _BY_CODE: Mapping[str, type[AuroraRestoreError]] = {
             "TooManyRequestsException",
             "ProvisionedThroughputExceededException",
             "TransactionInProgressException",
+            "KMSThrottling",
             "LimitExceededException",
         ),
         ThrottledError,

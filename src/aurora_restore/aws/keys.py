@@ -18,7 +18,7 @@ class Keys:
 
     def resolve(self, key: str) -> str:
         """Return the ARN of the enabled key that an id, an ARN or an alias means here; raises KeyUnusableError."""
-        if key.startswith("arn:") and key.split(":")[3] != self.region:
+        if key.startswith("arn:") and key.split(":")[3:4] != [self.region]:
             raise KeyUnusableError(f"the key {key} is in another region than {self.region}", advice="Name one there")
         answer = call(self._client.describe_key, tolerate=_NO_KEY, KeyId=key)
         if answer is None:
@@ -29,6 +29,14 @@ class Keys:
                 f"the key {key} in {self.region} is {metadata['KeyState']}", advice="Enable it, or name another"
             )
         return str(metadata["Arn"])
+
+    def for_secrets(self, key: str) -> str | None:
+        """Return the key for Secrets Manager to use, or None for its own where this one is AWS's for another service.
+
+        An AWS managed key, such as aws/rds, works through its own service only: its policy says so.
+        """
+        answer = call(self._client.describe_key, tolerate=_NO_KEY, KeyId=key)
+        return key if answer is not None and answer["KeyMetadata"].get("KeyManager") == "CUSTOMER" else None
 
     def is_usable(self, key: str) -> bool:
         """Say whether the key exists here and is enabled."""

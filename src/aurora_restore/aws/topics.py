@@ -24,7 +24,7 @@ class Topic:
         answer = demand(
             self._client.publish,
             TopicArn=self.arn,
-            Subject=subject[:_SUBJECT_LENGTH],
+            Subject=_subject(subject),
             Message=json.dumps(bodies),
             MessageStructure="json",
             MessageAttributes={
@@ -37,3 +37,9 @@ class Topic:
             },
         )
         return str(answer["MessageId"])
+
+
+def _subject(text: str) -> str:
+    """Return a subject that SNS takes: ASCII, no control characters, at most 100 long."""
+    plain = text.encode("ascii", "replace").decode()
+    return "".join(character if character.isprintable() else " " for character in plain)[:_SUBJECT_LENGTH]

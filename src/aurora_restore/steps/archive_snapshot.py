@@ -27,7 +27,7 @@ def run(journal: Journal, world: World) -> Verdict:
 
 
 def _mine(operation: Operation) -> dict[str, str]:
-    return {STACK_TAG: operation.stack, TARGET_TAG: operation.wanted.target.cluster}
+    return {STACK_TAG: operation.stack, TARGET_TAG: operation.target}
 
 
 def _archive(journal: Journal, rds: Rds) -> str:

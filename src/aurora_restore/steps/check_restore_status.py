@@ -171,7 +171,7 @@ def _about_master(operation: Operation, cluster: Cluster) -> Move | None:
     if cluster.master_secret is None:
         if "ManageMasterUserPassword" in operation.settings_asked:
             return Wait("RDS is making the master user's secret")
-        key = {"MasterUserSecretKmsKeyId": operation.kms_key_arn} if operation.kms_key_arn else {}
+        key = {"MasterUserSecretKmsKeyId": operation.secrets_key_arn} if operation.secrets_key_arn else {}
         return Modify({"ManageMasterUserPassword": True, **key}, "RDS takes over the master user's password")
     if cluster.master_secret.status != "active":
         return Wait(f"the master user's secret is {cluster.master_secret.status}")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aurora_restore.aws.secrets import Secret, Secrets
-from aurora_restore.database.engine import Change, DesiredState, DesiredUser, Endpoint, Engine, Login, engine_for
+from aurora_restore.database.engine import Change, DesiredState, DesiredUser, Endpoint, Engine, Login
 from aurora_restore.database.passwords import strong_password
 from aurora_restore.errors import DatabaseUnreachableError, NotReadyError, PreconditionError
 from aurora_restore.operation import Operation, Restored, Verdict, require
@@ -25,7 +25,7 @@ def run(journal: Journal, world: World) -> Verdict:
     """
     operation = journal.operation
     request, restored = operation.wanted, require(operation.restored, "restored cluster")
-    engine = engine_for(require(operation.shape, "shape").engine)
+    engine = world.engine_for(require(operation.shape, "shape").engine)
     secrets = world.secrets(request.target.region)
     master = _master(secrets, operation)
     endpoint = Endpoint(restored.endpoint, restored.port)
@@ -73,7 +73,7 @@ def _made(journal: Journal, world: World, secrets: Secrets, user: User, restored
     operation, name = journal.operation, str(user.secret)
     intent = journal.intend("CreateSecret", name, f"the user {user.name} has none yet")
     value = {**_place(operation, restored), "username": user.name, "password": strong_password(world.random)}
-    secrets.create(intent, name=name, value=value, kms_key=operation.kms_key_arn, tags=operation.tags)
+    secrets.create(intent, name=name, value=value, kms_key=operation.secrets_key_arn, tags=operation.tags)
     secret = secrets.find(name)
     if secret is None:
         raise NotReadyError(f"the secret {name} was made and cannot be seen yet")

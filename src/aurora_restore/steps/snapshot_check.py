@@ -6,6 +6,8 @@ from aurora_restore.errors import (
     NotReadyError,
     PreconditionError,
     PreflightError,
+    Problem,
+    RequestError,
     SnapshotFailedError,
     TargetLockedError,
 )
@@ -32,6 +34,9 @@ def accept(world: World, *, operation_id: str, execution_arn: str, document: obj
                 f"the operation {operation_id} exists already", advice="Start it under another name"
             )
         return Journal(world.store, known, Step.SNAPSHOT_CHECK)
+    if not names.is_operation_id(operation_id):
+        expected = "1 to 80 letters, digits, '-' and '_', because it becomes a tag"
+        raise RequestError([Problem("(the execution's name)", repr(operation_id), expected)])
     request = RestoreRequest.parse(document)
     operation = Operation(
         operation_id=operation_id,
@@ -72,6 +77,7 @@ def _take_lock(journal: Journal, world: World) -> None:
     target = operation.wanted.target
     held = locks.held(target.region, target.cluster)
     if held is not None and held.operation_id == operation.operation_id:
+        _end_abandoned(operation, world)
         return
     if held is not None and not world.executions.has_ended(held.execution_arn):
         raise TargetLockedError(
@@ -85,15 +91,21 @@ def _take_lock(journal: Journal, world: World) -> None:
         acquired_at=world.clock.now(),
     )
     write = locks.take(lock, abandoned_by=held.execution_arn if held else None)
-    journal.note("TakeLock", lock.id, f"left by {held.operation_id}" if held else "it was free", writes=[write])
-    if held is not None:
-        _end_abandoned(held, world)
+    journal.note(
+        "TakeLock",
+        lock.id,
+        f"left by {held.operation_id}" if held else "it was free",
+        writes=[write],
+        # Written with the lock: killed after it, the next call still knows whose end is untold.
+        took_over_from=held.operation_id if held else None,
+    )
+    _end_abandoned(journal.operation, world)
 
 
-def _end_abandoned(held: Lock, world: World) -> None:
+def _end_abandoned(operation: Operation, world: World) -> None:
     """Tell how the lock's former holder ended, because it can no longer do so itself (I8)."""
-    former = world.store.operations.find(held.operation_id)
-    if former is None or former.has_ended:
+    former = world.store.operations.find(operation.took_over_from) if operation.took_over_from else None
+    if former is None or former.notified_at is not None:
         return
     failure = Failure(
         step=former.current_step,
@@ -117,6 +129,7 @@ def _record(journal: Journal, findings: Findings) -> Operation:
         snapshot=findings.snapshot,
         old_target=findings.old_target,
         kms_key_arn=findings.kms_key_arn,
+        secrets_key_arn=findings.secrets_key_arn,
         shape=findings.shape,
         not_restored=findings.not_restored,
     )
