@@ -1,7 +1,6 @@
 """What step 1 looks at before anything is changed, and every problem that would otherwise come up late."""
 
 import re
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -69,7 +68,7 @@ def examine(request: RestoreRequest, world: World) -> Findings:
         problems.extend(_about_network(rds, world.networks(rds.region), shape))
         problems.extend(_about_groups(rds, shape))
         problems.extend(_about_instances(rds, shape, request.target.cluster))
-        problems.extend(_about_settings(request, shape, origin, snapshot))
+        problems.extend(_about_settings(request, shape, snapshot))
     problems.extend(_about_users(request, world, origin))
     return Findings(
         source=source,
@@ -251,11 +250,7 @@ def _about_instances(rds: Rds, shape: ClusterShape, cluster: str) -> Iterator[st
             yield f"an instance {instance.identifier} exists already and belongs to {other.cluster or 'no cluster'}"
 
 
-def _about_settings(
-    request: RestoreRequest, shape: ClusterShape, origin: Origin | None, snapshot: Snapshot | None
-) -> Iterator[str]:
-    if origin is not None and _version(shape.engine_version) < _version(origin.engine_version):
-        yield f"the snapshot is of version {origin.engine_version} and cannot be restored as {shape.engine_version}"
+def _about_settings(request: RestoreRequest, shape: ClusterShape, snapshot: Snapshot | None) -> Iterator[str]:
     if not shape.iam_authentication:
         for user in request.users:
             if user.iam:
@@ -269,11 +264,6 @@ def _about_settings(
         count = len({**tags, **request.tags}) + PIPELINE_TAGS
         if count > _MOST_TAGS:
             yield f"{thing} would have {count} tags, {PIPELINE_TAGS} of them the pipeline's, and AWS takes {_MOST_TAGS}"
-
-
-def _version(engine_version: str) -> tuple[int, ...]:
-    """Return a version so that it compares: 16.4 as (16, 4), 8.0.mysql_aurora.3.04.0 as (8, 0, 3, 4, 0)."""
-    return tuple(map(int, re.findall(r"\d+", engine_version)))
 
 
 def _about_group(kind: str, name: str, family: str | None, rds: Rds, shape: ClusterShape) -> Iterator[str]:
