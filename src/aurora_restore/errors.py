@@ -52,15 +52,17 @@ class AuroraRestoreError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake: where it is, what was found there, what is expected."""
+    """One mistake: where it is, what was found there, what is expected; and its line, where it stands in a file."""
 
     path: str
     found: str
     expected: str
+    line: int | None = None
 
     def __str__(self) -> str:
         """Return the mistake as one line."""
-        return f"{self.path}: found {self.found}; expected {self.expected}"
+        place = self.path if self.line is None else f"line {self.line}, {self.path}"
+        return f"{place}: found {self.found}; expected {self.expected}"
 
 
 def _as_list(headline: str, problems: Iterable[str]) -> str:

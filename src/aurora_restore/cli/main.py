@@ -134,7 +134,8 @@ def _report_usage(error: typer.TyperException, *, as_json: bool) -> int:
     if as_json:
         print_json(error_document("UsageError", error.format_message()))
     context = getattr(error, "ctx", None)
-    if context is not None:
+    # Of a value that is wrong the message says enough; of anything else the usage does.
+    if context is not None and not isinstance(error, typer.BadParameter):
         typer.echo(context.get_usage(), err=True)
     typer.echo(f"Error: {error.format_message()}", err=True)
     if context is not None:

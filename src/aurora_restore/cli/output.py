@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 from aurora_restore.errors import AuroraRestoreError, RequestError
 
@@ -20,6 +21,17 @@ def stdout() -> Console:
 def stderr() -> Console:
     """Return a console for what is said beside the result."""
     return Console(markup=False, highlight=False, emoji=False, stderr=True)
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table; on a pipe without the spaces that fill its lines up."""
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as capture:
+        console.print(table)
+    for line in capture.get().splitlines():
+        console.print(line.rstrip(), soft_wrap=True)
 
 
 def say(sentence: str) -> None:

@@ -45,11 +45,11 @@ def _failure(operation: Operation) -> list[str]:
     if failure is None:
         return []
     lines = [f"Failed in {failure.step or 'the execution'}: {failure.error}", failure.message, "", "What stands now:"]
-    lines.extend(f"  {sentence}" for sentence in _standing(operation))
+    lines.extend(f"  {sentence}" for sentence in standing(operation))
     return lines
 
 
-def _standing(operation: Operation) -> list[str]:
+def standing(operation: Operation) -> list[str]:
     """Return what a person must know after a failure: was anything deleted, what is half made, where is the data."""
     deleted = operation.finished(Step.DELETE_RDS)
     began = operation.steps.get(Step.DELETE_RDS)

@@ -1,0 +1,72 @@
+"""What was changed, and the proof that nothing is missing: audit."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from aurora_restore.cli.options import DEFAULT_STACK, Json, OperationId, Region, Stack
+from aurora_restore.cli.output import print_json, print_table, stdout
+from aurora_restore.cli.pipeline import Pipeline, find_operation, open_pipeline
+from aurora_restore.operation import Operation
+from aurora_restore.store.audit import AuditEvent, EventKind, verify
+
+_READS = 5
+
+
+def audit(
+    operation: OperationId,
+    *,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Prove that no event was changed, removed or added.")
+    ] = False,
+    as_json: Json = False,
+    stack: Stack = DEFAULT_STACK,
+    region: Region = None,
+) -> None:
+    """Show every change that an operation made; prove it whole.
+
+    With --verify it exits with 1 when the chain of events is broken, and names the first event that is wrong.
+    """
+    pipeline = open_pipeline(stack, region)
+    found, events = _read(pipeline, find_operation(pipeline, operation).operation_id)
+    if not as_json:
+        print_table(stdout(), _table(events))
+    proof = {"verified": prove(found, events)} if verify else {}
+    if as_json:
+        listed = [event.model_dump(mode="json") for event in events]
+        print_json({"operation_id": found.operation_id, **proof, "events": listed})
+    elif verify:
+        stdout().print(f"\nVerified: {len(events)} events, an unbroken chain up to {found.audit_hash[:12]}.")
+
+
+def prove(operation: Operation, events: Sequence[AuditEvent]) -> bool:
+    """Return True; raises AuditBrokenError naming the first event that is wrong, missing or too many."""
+    return verify(events, head=operation.audit_hash) == len(events)
+
+
+def _read(pipeline: Pipeline, operation_id: str) -> tuple[Operation, list[AuditEvent]]:
+    """Return an operation and its events of one moment, though it may go on while we read."""
+    operation = pipeline.store.operations.load(operation_id)
+    events = pipeline.store.audit.events(operation_id)
+    for _ in range(_READS):
+        if len(events) == operation.audit_sequence:
+            break
+        operation = pipeline.store.operations.load(operation_id)
+        events = pipeline.store.audit.events(operation_id)
+    return operation, events
+
+
+def _table(events: Sequence[AuditEvent]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("Time (UTC)", no_wrap=True)
+    table.add_column("Step", no_wrap=True)
+    table.add_column("What, on what, why", overflow="fold", ratio=1)
+    for event in events:
+        action = f"{event.action} (about to)" if event.kind is EventKind.INTENT else event.action
+        what = Text.assemble((action, "bold"), f" {event.subject}\n", (event.detail, "dim"))
+        table.add_row(str(event.sequence), f"{event.at:%m-%d %H:%M:%S}", event.step or "", what)
+    return table

@@ -1,0 +1,87 @@
+"""Opens a deployment through the user's own AWS configuration, and finds operations in it by as much as was typed."""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from aurora_restore import names
+from aurora_restore.aws.clients import PATIENT, Clients
+from aurora_restore.aws.deployment import Deployment, read_deployment
+from aurora_restore.aws.executions import Executions
+from aurora_restore.aws.tables import Table
+from aurora_restore.clock import SystemClock
+from aurora_restore.errors import OperationNotFoundError
+from aurora_restore.operation import Operation
+from aurora_restore.store.journal import Store
+
+# How many operations a part of an id is looked for in, newest first.
+_SEARCHED = 10_000
+_LISTED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A deployment, opened."""
+
+    deployment: Deployment
+    store: Store
+    executions: Executions
+
+    def execution_arn(self, operation_id: str) -> str:
+        """Return the ARN of the execution of an operation of this pipeline, whether there is one or not."""
+        return f"{self.deployment.state_machine_arn.replace(':stateMachine:', ':execution:', 1)}:{operation_id}"
+
+    def state(self, operation: Operation) -> str:
+        """Return the operation's status, or "stopped" when its execution has ended without writing an outcome."""
+        if operation.has_ended or not self.executions.has_ended(operation.execution_arn):
+            return operation.status.value
+        return "stopped"
+
+
+def open_pipeline(stack: str, region: str | None) -> Pipeline:
+    """Return the deployment of this stack name, by the SSM parameter in which it describes itself.
+
+    Raises EnvironmentUnfitError, AccessDeniedError or DeploymentNotFoundError.
+    """
+    clients = Clients(PATIENT)
+    deployment = read_deployment(clients("ssm", region), stack)
+    dynamodb = clients("dynamodb", deployment.region)
+    store = Store(Table(dynamodb, deployment.state_table), Table(dynamodb, deployment.audit_table), SystemClock())
+    return Pipeline(deployment, store, Executions(clients("stepfunctions", deployment.region)))
+
+
+def find_operation(pipeline: Pipeline, typed: str) -> Operation:
+    """Return the operation of this id, or the only one whose id begins with it.
+
+    Raises OperationNotFoundError that names the ones it could have meant.
+    """
+    exact = pipeline.store.operations.find(typed)
+    if exact is not None:
+        return exact
+    known = [operation.operation_id for operation in pipeline.store.operations.newest(limit=_SEARCHED)]
+    matches = [operation_id for operation_id in known if operation_id.startswith(typed)]
+    if len(matches) == 1:
+        return pipeline.store.operations.load(matches[0])
+    raise _not_found(pipeline, typed, known, matches)
+
+
+def _not_found(pipeline: Pipeline, typed: str, known: list[str], matches: list[str]) -> OperationNotFoundError:
+    if matches:
+        shown = ", ".join(matches[:_LISTED]) + (", …" if len(matches) > _LISTED else "")
+        return OperationNotFoundError(
+            f"{len(matches)} operations begin with {typed}", advice=f"Type more of one of them: {shown}"
+        )
+    if has_begun(pipeline, typed):
+        return OperationNotFoundError(
+            f"the operation {typed} has started and written nothing yet",
+            advice=f"Watch it: aurora-restore watch {typed}",
+        )
+    nearest = get_close_matches(typed, known, n=1, cutoff=0.5)
+    advice = f"Did you mean {nearest[0]}?" if nearest else "List what there is: aurora-restore history"
+    return OperationNotFoundError(f"there is no operation {typed}", advice=advice)
+
+
+def has_begun(pipeline: Pipeline, operation_id: str) -> bool:
+    """Say whether there is an execution of this name, though its first step may not have written anything yet."""
+    if not names.is_operation_id(operation_id):
+        return False
+    return pipeline.executions.describe(pipeline.execution_arn(operation_id)) is not None

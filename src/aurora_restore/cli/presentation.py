@@ -1,0 +1,139 @@
+"""Operations as a person reads them: made for 80 columns, and for copying a name out of the terminal."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from textwrap import wrap
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from aurora_restore.cli.output import print_table
+from aurora_restore.cli.progress import steps_table
+from aurora_restore.operation import Operation
+from aurora_restore.steps.announcement import duration, standing
+
+_STYLES: Mapping[str, str] = {"succeeded": "green", "failed": "bold red", "running": "cyan", "stopped": "bold red"}
+_LABEL_WIDTH = 14
+_ADVICE = "Mend the cause, then run the request again: the target is free, and each run starts anew."
+
+
+def print_outcome(console: Console, operation: Operation) -> None:
+    """Print how an operation ended, and what one does with that."""
+    console.print()
+    if operation.failure is None:
+        _print_headline(console, operation, operation.status.value)
+        _print_result(console, operation)
+    else:
+        _print_failure(console, operation)
+    _field(console, "All about it", f"aurora-restore status {operation.operation_id}")
+
+
+def print_operation(console: Console, operation: Operation, now: datetime, *, state: str) -> None:
+    """Print everything that a person wants to know of one operation, whose ``state`` is as ``Pipeline.state`` says."""
+    _print_headline(console, operation, state)
+    _print_origin(console, operation)
+    _print_result(console, operation)
+    console.print()
+    print_table(console, steps_table(operation, now))
+    if operation.failure is not None:
+        console.print()
+        _print_failure(console, operation)
+    if state == "stopped":
+        console.print()
+        _sentences(console, ["Its execution was stopped and wrote no outcome.", *standing(operation), _ADVICE])
+
+
+def operations_table(operations: Sequence[Operation], states: Mapping[str, str], now: datetime) -> Table:
+    """Return operations as a table of two lines each; ``states`` by id."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("Operation", overflow="fold")
+    table.add_column("State", no_wrap=True)
+    table.add_column("Started (UTC)", no_wrap=True)
+    table.add_column("Took", no_wrap=True, justify="right")
+    for operation in operations:
+        state = states[operation.operation_id]
+        table.add_row(
+            Text.assemble(operation.operation_id, "\n", (f"  {_beneath(operation)}", "dim")),
+            Text(state, style=_STYLES[state]),
+            f"{operation.requested_at:%Y-%m-%d %H:%M}",
+            _took(operation, now),
+        )
+    return table
+
+
+def _beneath(operation: Operation) -> str:
+    if operation.failure is None:
+        return operation.target
+    return f"{operation.target}, {operation.failure.step or 'the execution'}: {operation.failure.error}"
+
+
+def _took(operation: Operation, now: datetime) -> str:
+    until = operation.ended_at or now
+    # Another machine's clock may be behind the account's.
+    return duration(until - operation.requested_at) if until >= operation.requested_at else ""
+
+
+def _print_headline(console: Console, operation: Operation, state: str) -> None:
+    took = _took(operation, operation.ended_at) if operation.ended_at else ""
+    line = Text.assemble((operation.operation_id, "bold"), " ", (state, _STYLES[state]), f" in {took}" if took else "")
+    console.print(line, soft_wrap=True)
+
+
+def _print_origin(console: Console, operation: Operation) -> None:
+    if operation.request is not None:
+        _field(console, "Source", f"{operation.request.source.region}/{operation.request.source.cluster}")
+    _field(console, "Target", operation.target)
+    _field(console, "Started", f"{operation.requested_at:%Y-%m-%d %H:%M:%S} UTC")
+    if operation.ended_at is not None:
+        _field(console, "Ended", f"{operation.ended_at:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def _print_result(console: Console, operation: Operation) -> None:
+    snapshot, restored = operation.snapshot, operation.restored
+    if snapshot is not None:
+        taken = f", taken {snapshot.created_at:%Y-%m-%d %H:%M} UTC" if snapshot.created_at else ""
+        _field(console, "Snapshot", f"{snapshot.identifier}{taken}")
+    if restored is not None:
+        _field(console, "Endpoint", f"{restored.endpoint}:{restored.port}")
+        if restored.reader_endpoint:
+            _field(console, "Reader", f"{restored.reader_endpoint}:{restored.port}")
+    if operation.logins:
+        _field(console, "Logins", ", ".join(operation.logins))
+    for user, secret in operation.user_secrets.items():
+        _field(console, "Secret", f"{user}: {secret}")
+    if operation.master_secret_arn:
+        _field(console, "Master secret", operation.master_secret_arn)
+    if operation.final_snapshot_arn:
+        _field(console, "Old target", operation.final_snapshot_arn)
+    if operation.archive_arn:
+        _field(console, "Archive", operation.archive_arn)
+    if operation.not_restored:
+        console.print(Text("Not restored", style="yellow"))
+        _sentences(console, operation.not_restored)
+
+
+def _print_failure(console: Console, operation: Operation) -> None:
+    failure = operation.failure
+    if failure is None:
+        return
+    console.print(Text(f"Failed in {failure.step or 'the execution'}: {failure.error}", style="bold red"))
+    _sentences(console, failure.message.splitlines())
+    console.print(Text("What stands now", style="bold"))
+    _sentences(console, standing(operation))
+    console.print(Text("What to do", style="bold"))
+    _sentences(console, [_ADVICE])
+
+
+def _field(console: Console, label: str, value: str) -> None:
+    # The terminal wraps it, not we: a name that is longer than the line can be copied whole.
+    console.print(Text.assemble((f"{label:<{_LABEL_WIDTH}}", "bold"), value), soft_wrap=True)
+
+
+def _sentences(console: Console, sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        indent = " " * (2 + len(sentence) - len(sentence.lstrip()))
+        # An ARN that is longer than the line stays whole, to be copied.
+        lines = wrap(sentence.strip(), console.width - len(indent), break_long_words=False, break_on_hyphens=False)
+        for line in lines:
+            console.print(Text(indent + line), soft_wrap=True)

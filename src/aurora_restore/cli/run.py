@@ -1,0 +1,98 @@
+"""Starting an operation, and watching one: run, watch."""
+
+import secrets
+from typing import Annotated
+
+import typer
+
+from aurora_restore import names
+from aurora_restore.cli.documents import operation_document
+from aurora_restore.cli.exits import ExitCode
+from aurora_restore.cli.options import DEFAULT_STACK, Json, OperationId, Region, RequestFile, Stack
+from aurora_restore.cli.output import error_document, print_json, say, stdout
+from aurora_restore.cli.pipeline import Pipeline, find_operation, has_begun, open_pipeline
+from aurora_restore.cli.presentation import print_outcome
+from aurora_restore.cli.progress import display_for, follow
+from aurora_restore.cli.reading import read_request
+from aurora_restore.clock import SystemClock
+from aurora_restore.errors import ConfigurationError, OperationNotFoundError, TransientError
+from aurora_restore.operation import Operation, OperationStatus
+
+
+def run(
+    file: RequestFile,
+    *,
+    watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Watch it to its end, or only start it.")] = True,
+    as_json: Json = False,
+    stack: Stack = DEFAULT_STACK,
+    region: Region = None,
+) -> None:
+    """Start an operation and watch it to its end.
+
+    Ctrl-C ends the watching, never the operation: it goes on in AWS.
+    """
+    request = read_request(file)
+    pipeline = open_pipeline(stack, region)
+    operation_id = names.operation_id(request.name, SystemClock().now(), secrets.token_hex(3))
+    execution_arn = pipeline.executions.start(
+        pipeline.deployment.state_machine_arn, operation_id=operation_id, request=request.document()
+    )
+    if watch:
+        if not as_json:
+            stdout().print(f"Operation {operation_id}", soft_wrap=True)
+        _watch(pipeline, operation_id, execution_arn, as_json=as_json)
+    elif as_json:
+        print_json({"operation_id": operation_id, "execution_arn": execution_arn})
+    else:
+        stdout().print(f"Started {operation_id}\nWatch it: aurora-restore watch {operation_id}", soft_wrap=True)
+
+
+def watch(
+    operation: OperationId, *, as_json: Json = False, stack: Stack = DEFAULT_STACK, region: Region = None
+) -> None:
+    """Watch an operation to its end.
+
+    Exits with 0 when it succeeds and 1 when it fails. Ctrl-C ends the watching, never the operation.
+    """
+    pipeline = open_pipeline(stack, region)
+    try:
+        found = find_operation(pipeline, operation)
+    except OperationNotFoundError:
+        if not has_begun(pipeline, operation):
+            raise
+        _watch(pipeline, operation, pipeline.execution_arn(operation), as_json=as_json)
+    else:
+        _watch(pipeline, found.operation_id, found.execution_arn, as_json=as_json)
+
+
+def _watch(pipeline: Pipeline, operation_id: str, execution_arn: str, *, as_json: bool) -> None:
+    display = display_for(stdout(), silent=as_json)
+    try:
+        ended = follow(pipeline.store, pipeline.executions, operation_id, execution_arn, display, SystemClock())
+    except KeyboardInterrupt:
+        _report_interruption(operation_id, as_json=as_json)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except (ConfigurationError, TransientError):
+        # The credentials of a long watch may expire. That says nothing about the operation.
+        say(_goes_on(operation_id))
+        raise
+    _report_end(ended, as_json=as_json)
+
+
+def _report_end(ended: Operation, *, as_json: bool) -> None:
+    if as_json:
+        print_json(operation_document(ended))
+    else:
+        print_outcome(stdout(), ended)
+    if ended.status is not OperationStatus.SUCCEEDED:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _report_interruption(operation_id: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(error_document("Interrupted", _goes_on(operation_id), operation_id=operation_id))
+    say(_goes_on(operation_id))
+
+
+def _goes_on(operation_id: str) -> str:
+    return f"The operation goes on in AWS. Watch it again: aurora-restore watch {operation_id}"
