@@ -36,6 +36,7 @@ from aurora_restore.errors import (
 Answer = dict[str, Any]
 
 _CREDENTIALS = "Set up credentials as for the aws command: a profile, an SSO session, or AWS_ACCESS_KEY_ID"
+_REGION = "Set AWS_REGION, or a region in the profile"
 _POLICY = "Add the permission to the role or to the key's policy, or look for an explicit deny"
 
 # RDS drops "Fault" from some codes on the wire and keeps it on others (botocore's model, error.code): both are listed.
@@ -181,7 +182,9 @@ def _advice(kind: type[AuroraRestoreError]) -> str:
 def _without_answer(error: BotoCoreError) -> AuroraRestoreError:
     if isinstance(error, ParamValidationError):
         return AwsRefusedError(f"the call does not fit AWS's model: {error}")
-    if isinstance(error, NoCredentialsError | PartialCredentialsError | NoRegionError | ProfileNotFound):
+    if isinstance(error, NoRegionError):
+        return EnvironmentUnfitError("no AWS region is chosen", advice=_REGION)
+    if isinstance(error, NoCredentialsError | PartialCredentialsError | ProfileNotFound):
         return EnvironmentUnfitError(str(error).rstrip("."), advice=_CREDENTIALS)
     if isinstance(error, BotoConnectionError | HTTPClientError):
         return AwsUnavailableError(f"AWS did not answer: {error}")

@@ -10,7 +10,7 @@ from rich.text import Text
 from aurora_restore.cli.options import DEFAULT_STACK, Json, OperationId, Region, Stack
 from aurora_restore.cli.output import print_json, print_table, stdout
 from aurora_restore.cli.pipeline import Pipeline, find_operation, open_pipeline
-from aurora_restore.operation import Operation
+from aurora_restore.operation import Operation, Step
 from aurora_restore.store.audit import AuditEvent, EventKind, verify
 
 _READS = 5
@@ -63,10 +63,13 @@ def _table(events: Sequence[AuditEvent]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("Time (UTC)", no_wrap=True)
-    table.add_column("Step", no_wrap=True)
-    table.add_column("What, on what, why", overflow="fold", ratio=1)
+    table.add_column("What, on what; why", overflow="fold", ratio=1)
+    step: Step | None = None
     for event in events:
-        action = f"{event.action} (about to)" if event.kind is EventKind.INTENT else event.action
-        what = Text.assemble((action, "bold"), f" {event.subject}\n", (event.detail, "dim"))
-        table.add_row(str(event.sequence), f"{event.at:%m-%d %H:%M:%S}", event.step or "", what)
+        if event.step is not step:
+            step = event.step
+            table.add_row("", "", Text(step or "", style="bold cyan"))
+        about_to = " (about to)" if event.kind is EventKind.INTENT else ""
+        what = Text.assemble((f"{event.action}{about_to}", "bold"), f" {event.subject}\n", (f"  {event.detail}", "dim"))
+        table.add_row(str(event.sequence), f"{event.at:%m-%d %H:%M:%S}", what)
     return table

@@ -75,9 +75,16 @@ def _not_found(pipeline: Pipeline, typed: str, known: list[str], matches: list[s
             f"the operation {typed} has started and written nothing yet",
             advice=f"Watch it: aurora-restore watch {typed}",
         )
-    nearest = get_close_matches(typed, known, n=1, cutoff=0.5)
-    advice = f"Did you mean {nearest[0]}?" if nearest else "List what there is: aurora-restore history"
+    nearest = _nearest(typed, known)
+    advice = f"Did you mean {nearest}?" if nearest else "List what there is: aurora-restore history"
     return OperationNotFoundError(f"there is no operation {typed}", advice=advice)
+
+
+def _nearest(typed: str, known: list[str]) -> str | None:
+    """Return the newest id whose beginning is most like what was typed, which may be the beginning of an id only."""
+    beginnings = {operation_id[: len(typed)]: operation_id for operation_id in reversed(known)}
+    found = get_close_matches(typed, beginnings, n=1, cutoff=0.6)
+    return beginnings[found[0]] if found else None
 
 
 def has_begun(pipeline: Pipeline, operation_id: str) -> bool:

@@ -14,7 +14,7 @@ from aurora_restore.operation import Operation
 from aurora_restore.steps.announcement import duration, standing
 
 _STYLES: Mapping[str, str] = {"succeeded": "green", "failed": "bold red", "running": "cyan", "stopped": "bold red"}
-_LABEL_WIDTH = 14
+_LABEL_WIDTH = 16
 _ADVICE = "Mend the cause, then run the request again: the target is free, and each run starts anew."
 
 
@@ -54,7 +54,7 @@ def operations_table(operations: Sequence[Operation], states: Mapping[str, str],
     for operation in operations:
         state = states[operation.operation_id]
         table.add_row(
-            Text.assemble(operation.operation_id, "\n", (f"  {_beneath(operation)}", "dim")),
+            Text.assemble(operation.operation_id, (_beneath(operation), "dim")),
             Text(state, style=_STYLES[state]),
             f"{operation.requested_at:%Y-%m-%d %H:%M}",
             _took(operation, now),
@@ -63,9 +63,8 @@ def operations_table(operations: Sequence[Operation], states: Mapping[str, str],
 
 
 def _beneath(operation: Operation) -> str:
-    if operation.failure is None:
-        return operation.target
-    return f"{operation.target}, {operation.failure.step or 'the execution'}: {operation.failure.error}"
+    failure = operation.failure
+    return f"\n  {operation.target}" + (f"\n  {failure.step or 'the execution'}: {failure.error}" if failure else "")
 
 
 def _took(operation: Operation, now: datetime) -> str:
@@ -105,7 +104,7 @@ def _print_result(console: Console, operation: Operation) -> None:
     if operation.master_secret_arn:
         _field(console, "Master secret", operation.master_secret_arn)
     if operation.final_snapshot_arn:
-        _field(console, "Old target", operation.final_snapshot_arn)
+        _field(console, "Final snapshot", operation.final_snapshot_arn)
     if operation.archive_arn:
         _field(console, "Archive", operation.archive_arn)
     if operation.not_restored:

@@ -141,8 +141,9 @@ class LiveTable:
     def __init__(self, console: Console) -> None:
         """Take the terminal."""
         self._console = console
-        self._live: Live = Live(console=console, auto_refresh=False, vertical_overflow="visible")
+        self._live: Live = Live(console=console, auto_refresh=False)
         self._table: Table | Text = Text("waiting for the first step to begin")
+        self._whole: Table | Text = self._table
         self._warning = ""
 
     def __enter__(self) -> Self:
@@ -152,12 +153,15 @@ class LiveTable:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Leave the last table standing."""
+        """Leave the whole of the last table standing."""
+        # Not drawn here: stop draws it once more, and then it may be longer than the screen.
+        self._live.update(self._whole)
         self._live.stop()
 
     def show(self, operation: Operation, now: datetime) -> None:
         """Draw the table anew."""
-        self._table = steps_table(operation, now)
+        self._table = steps_table(operation, now, brief=True)
+        self._whole = steps_table(operation, now)
         self._draw()
 
     def warn(self, sentence: str) -> None:
@@ -207,8 +211,12 @@ def rows(operation: Operation, now: datetime) -> Iterator[Row]:
             yield Row(step, record.verdict.status.value if record.verdict else "DONE", taken, reason)
 
 
-def steps_table(operation: Operation, now: datetime) -> Table:
-    """Return the nine steps as a table that reads at 80 columns: a long reason takes several lines."""
+def steps_table(operation: Operation, now: datetime, *, brief: bool = False) -> Table:
+    """Return the nine steps as a table that reads at 80 columns: a long reason takes several lines.
+
+    ``brief`` cuts the reasons of steps that went well to one line, so that the table fits on a screen of 24 lines,
+    on which it is drawn again and again.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("Step", no_wrap=True)
     table.add_column("State", no_wrap=True, min_width=7)
@@ -217,5 +225,7 @@ def steps_table(operation: Operation, now: datetime) -> Table:
     for row in rows(operation, now):
         state = Text(row.state, style=_STYLES[row.state])
         whole_row = "dim" if row.state in {"", "SKIP"} else ""
-        table.add_row(row.step, state, row.taken, Text(row.reason), style=whole_row)
+        is_cut = brief and row.state in {"DONE", "SKIP"}
+        reason = Text(row.reason, no_wrap=is_cut, overflow="ellipsis" if is_cut else "fold")
+        table.add_row(row.step, state, row.taken, reason, style=whole_row)
     return table
