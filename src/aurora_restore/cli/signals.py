@@ -1,0 +1,34 @@
+"""How a command that runs until somebody ends it is ended: Ctrl-C, SIGTERM and a closed terminal are one thing."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Final
+
+_ENDINGS: Final = (signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP do what Ctrl-C does: raise KeyboardInterrupt in the main thread."""
+    before = {number: signal.signal(number, _interrupt) for number in _ENDINGS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def wait_for_the_end(every_s: float | None = None) -> bool:
+    """Wait for Ctrl-C and return True; or return False when ``every_s`` seconds have passed before."""
+    try:
+        threading.Event().wait(every_s)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise KeyboardInterrupt

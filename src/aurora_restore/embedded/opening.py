@@ -1,0 +1,59 @@
+"""Opening the embedded account quickly, for a process whose whole purpose it is: demo and serve."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aurora_restore.aws.clients import ONE_ATTEMPT
+from aurora_restore.embedded.clock import EmbeddedClock
+from aurora_restore.embedded.environment import sealed
+from aurora_restore.embedded.postgres import PostgresServers
+
+if TYPE_CHECKING:
+    from aurora_restore.embedded.account import EmbeddedAccount
+
+# The account's seconds in one of the wall's, while something is awaited. An operation of 40 minutes then takes less
+# time than the calls that it consists of, and is still watched at every stage.
+SPEED = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An account that runs, and where its files are."""
+
+    account: "EmbeddedAccount"
+    directory: Path
+
+
+@contextlib.contextmanager
+def opened(directory: Path | None = None, *, binaries: Path | None = None, port: int | None = None) -> Iterator[Opened]:
+    """Start an embedded account with real databases, and stop it at the end, whatever ended it.
+
+    ``directory`` None: a temporary one, of which nothing is left, not even after a kill of this process.
+    EnvironmentUnfitError when this machine cannot do it.
+    """
+    with sealed(), _servers(directory, binaries) as plane, ThreadPoolExecutor(max_workers=1) as beside:
+        # Another processor makes the first database while this one imports moto. Its failure is the first create's too.
+        beside.submit(plane.warm_up)
+        from aurora_restore.embedded.account import EmbeddedAccount  # noqa: PLC0415
+
+        # ONE_ATTEMPT: the server is in this process, and who waits for it while it goes away waits in vain.
+        with EmbeddedAccount(plane, EmbeddedClock(SPEED), port=port, client_config=ONE_ATTEMPT) as account:
+            yield Opened(account, plane.directory)
+
+
+@contextlib.contextmanager
+def _servers(directory: Path | None, binaries: Path | None) -> Iterator[PostgresServers]:
+    place = directory or Path(tempfile.mkdtemp(prefix="aurora-restore-databases-"))
+    try:
+        with PostgresServers(place, binaries=binaries, remove_on_death=directory is None) as plane:
+            yield plane
+    finally:
+        # Its own when there was no data plane to do it.
+        if directory is None:
+            shutil.rmtree(place, ignore_errors=True)
