@@ -83,6 +83,10 @@ class PostgresServers:
         """The names of all volumes, of earlier processes too."""
         return sorted(unquote(path.name) for path in self._volumes.iterdir())
 
+    def warm_up(self) -> None:
+        """Do what the first ``create`` would otherwise have to wait for; from any thread, and before it or never."""
+        self._template()
+
     def create(self, volume: str, master: MasterUser, database: str | None) -> None:
         """Make a new volume with what RDS brings along, a master user, who is no superuser, and perhaps its database.
 

@@ -5,7 +5,7 @@ import logging
 import socket
 import threading
 from contextlib import ExitStack
-from typing import Final
+from typing import Any, Final
 
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
@@ -69,6 +69,19 @@ class EmbeddedServer:
         self._environment.close()
 
 
+class _Dispatcher(DomainDispatcherApplication):
+    """moto's, but it looks a host's service up once: moto lists its own directory for each call."""
+
+    def __init__(self) -> None:
+        super().__init__(create_backend_app)
+        self._services: dict[str | None, Any] = {}
+
+    def get_backend_for_host(self, host: str | None) -> Any:
+        if host not in self._services:
+            self._services[host] = super().get_backend_for_host(host)
+        return self._services[host]
+
+
 class _QuietHandler(MotoRequestHandler):
     # Werkzeug sends headers and body apart; without this the second waits for the first one's acknowledgement.
     disable_nagle_algorithm = True
@@ -79,9 +92,8 @@ class _QuietHandler(MotoRequestHandler):
 
 class _QuietServer(ThreadedWSGIServer):
     def __init__(self, listener: socket.socket) -> None:
-        application = DomainDispatcherApplication(create_backend_app)
         # Given a socket, werkzeug does not bind, and so does not print and exit when the port is taken.
-        super().__init__(_HOST, listener.getsockname()[1], application, handler=_QuietHandler, fd=listener.fileno())
+        super().__init__(_HOST, listener.getsockname()[1], _Dispatcher(), handler=_QuietHandler, fd=listener.fileno())
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002  werkzeug's name
         """Say nothing."""
