@@ -28,10 +28,13 @@ class Clients:
     """Makes clients and keeps them: one thread-safe place a process."""
 
     def __init__(self, config: Config = ONE_ATTEMPT, **options: str) -> None:
-        """Take the limits, and what every client takes besides: endpoint_url, aws_access_key_id and the like."""
+        """Take the limits, and what every client takes besides: endpoint_url, aws_access_key_id and the like.
+
+        Raises EnvironmentUnfitError when the profile that boto3 is configured for does not exist.
+        """
         self._config = config
         self._options = options
-        self._session = boto3.session.Session()
+        self._session: Any = demand(boto3.session.Session)
         self._lock = Lock()  # a boto3 session must not make two clients at once
         self._made: dict[tuple[str, str | None], Any] = {}
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from rich.console import Group
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -70,6 +72,7 @@ def _table(events: Sequence[AuditEvent]) -> Table:
             step = event.step
             table.add_row("", "", Text(step or "", style="bold cyan"))
         about_to = " (about to)" if event.kind is EventKind.INTENT else ""
-        what = Text.assemble((f"{event.action}{about_to}", "bold"), f" {event.subject}\n", (f"  {event.detail}", "dim"))
-        table.add_row(str(event.sequence), f"{event.at:%m-%d %H:%M:%S}", what)
+        what = Text.assemble((f"{event.action}{about_to}", "bold"), f" {event.subject}", overflow="fold")
+        why = Padding(Text(event.detail, style="dim", overflow="fold"), (0, 0, 0, 2))
+        table.add_row(str(event.sequence), f"{event.at:%m-%d %H:%M:%S}", Group(what, why))
     return table

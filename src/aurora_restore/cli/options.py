@@ -18,8 +18,12 @@ Region = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
-RequestFile = Annotated[str, typer.Argument(show_default=False, help="The request, YAML or JSON; - reads stdin.")]
+RequestFile = Annotated[
+    str, typer.Argument(metavar="FILE", show_default=False, help="The request, YAML or JSON; - reads stdin.")
+]
 OperationId = Annotated[
     str,
-    typer.Argument(show_default=False, help="The operation's id, or as much as tells it from others."),
+    typer.Argument(
+        metavar="ID", show_default=False, help="The operation's id, or as much of its beginning as is unique."
+    ),
 ]

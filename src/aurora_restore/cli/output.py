@@ -36,7 +36,7 @@ def print_table(console: Console, table: Table) -> None:
 
 def say(sentence: str) -> None:
     """Tell the person at the terminal something that is not the result."""
-    stderr().print(sentence, soft_wrap=not sys.stderr.isatty())
+    stderr().print(sentence, soft_wrap=True)
 
 
 def print_json(document: Document) -> None:

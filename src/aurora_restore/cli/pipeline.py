@@ -1,5 +1,6 @@
 """Opens a deployment through the user's own AWS configuration, and finds operations in it by as much as was typed."""
 
+import os
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -9,13 +10,14 @@ from aurora_restore.aws.deployment import Deployment, read_deployment
 from aurora_restore.aws.executions import Executions
 from aurora_restore.aws.tables import Table
 from aurora_restore.clock import SystemClock
-from aurora_restore.errors import OperationNotFoundError
+from aurora_restore.errors import AwsUnavailableError, EnvironmentUnfitError, OperationNotFoundError
 from aurora_restore.operation import Operation
 from aurora_restore.store.journal import Store
 
 # How many operations a part of an id is looked for in, newest first.
 _SEARCHED = 10_000
 _LISTED = 5
+_NETWORK = "Look at the network, the proxy and the region"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,12 @@ def open_pipeline(stack: str, region: str | None) -> Pipeline:
     Raises EnvironmentUnfitError, AccessDeniedError or DeploymentNotFoundError.
     """
     clients = Clients(PATIENT)
-    deployment = read_deployment(clients("ssm", region), stack)
+    try:
+        deployment = read_deployment(clients("ssm", region), stack)
+    except AwsUnavailableError as error:
+        endpoint = os.environ.get("AWS_ENDPOINT_URL")
+        advice = f"AWS_ENDPOINT_URL is {endpoint}: does aurora-restore serve run there?" if endpoint else _NETWORK
+        raise EnvironmentUnfitError(error.what, advice=advice) from None
     dynamodb = clients("dynamodb", deployment.region)
     store = Store(Table(dynamodb, deployment.state_table), Table(dynamodb, deployment.audit_table), SystemClock())
     return Pipeline(deployment, store, Executions(clients("stepfunctions", deployment.region)))

@@ -18,7 +18,7 @@ def example() -> str:
 
 
 def init(
-    file: Annotated[str, typer.Argument(help="Where to write; - is stdout.")] = "restore.yaml",
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to write; - is stdout.")] = "restore.yaml",
     *,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that exists.")] = False,
 ) -> None:

@@ -34,9 +34,13 @@ def run(
     request = read_request(file)
     pipeline = open_pipeline(stack, region)
     operation_id = names.operation_id(request.name, SystemClock().now(), secrets.token_hex(3))
-    execution_arn = pipeline.executions.start(
-        pipeline.deployment.state_machine_arn, operation_id=operation_id, request=request.document()
-    )
+    try:
+        execution_arn = pipeline.executions.start(
+            pipeline.deployment.state_machine_arn, operation_id=operation_id, request=request.document()
+        )
+    except KeyboardInterrupt:
+        say(f"It may have started. Look whether it has: aurora-restore status {operation_id}")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
     if watch:
         if not as_json:
             stdout().print(f"Operation {operation_id}", soft_wrap=True)

@@ -18,7 +18,7 @@ _NONE_YET = "No operations yet. Start one: aurora-restore run FILE"
 
 def status(
     operation: Annotated[
-        str, typer.Argument(metavar="[ID]", show_default=False, help="The operation's id, or the beginning of it.")
+        str, typer.Argument(metavar="ID", show_default=False, help="The operation's id, or the beginning of it.")
     ] = "",
     *,
     as_json: Json = False,
