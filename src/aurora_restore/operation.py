@@ -14,7 +14,7 @@ from aurora_restore.snapshots import CopyPlan, Snapshot
 
 SHORTEST_WAIT_S = 5
 LONGEST_WAIT_S = 300
-_WAIT_SHARE = 0.03
+_WAIT_SHARE = 0.04
 
 _T = TypeVar("_T")
 
