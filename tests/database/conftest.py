@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, LiteralString
@@ -155,11 +156,17 @@ class Database:
         self.admin(sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(sql.Identifier(name)))
         return session
 
-    def trust_everybody(self) -> None:
+    @contextmanager
+    def trusting_everybody(self) -> Iterator[None]:
         """Let the server ask nobody for a password."""
         ((path,),) = self.admin("SELECT current_setting('hba_file')")
-        Path(path).write_text("local all all trust\nhost all all all trust\n")
-        self.admin("SELECT pg_reload_conf()")
+        strict = Path(path).read_text()  # shared by all servers
+        try:
+            Path(path).write_text("local all all trust\nhost all all all trust\n")
+            self.admin("SELECT pg_reload_conf()")
+            yield
+        finally:
+            Path(path).write_text(strict)
 
     def logins(self) -> tuple[str, ...]:
         """Return who can log in."""

@@ -7,10 +7,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from aurora_restore.database.engine import DesiredState, DesiredUser, Endpoint, Login
 from aurora_restore.database.postgresql import PostgreSQL
-from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError
+from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError, NotReadyError
 from tests.database.conftest import Database, grant, login, user
 
 DESIRED = DesiredState(
@@ -155,6 +156,36 @@ def test_a_connection_that_is_lost_is_transient(restored: Database) -> None:
 def test_a_server_that_asks_for_no_password_is_refused(restored: Database) -> None:
     """Where everybody is let in, a password proves nothing and I7 cannot hold."""
     restored.apply(user("tester"))
-    restored.trust_everybody()
-    with pytest.raises(DatabaseRefusedError, match="without asking for a password"):
+    with restored.trusting_everybody(), pytest.raises(DatabaseRefusedError, match="without asking for a password"):
         restored.apply(user("tester"))
+
+
+def test_too_many_connections_pass_by_themselves(restored: Database) -> None:
+    """Transient: not the request's fault, and not for ever."""
+    restored.admin("ALTER DATABASE postgres CONNECTION LIMIT 0")
+    with pytest.raises(DatabaseUnreachableError, match="takes no connections now: too many connections"):
+        restored.logins()
+
+
+def test_a_statement_that_takes_too_long_is_transient(restored: Database) -> None:
+    """A lock or a busy server: the state machine calls the step again."""
+
+    class Slow(psycopg.Connection):
+        def execute(self, *_: Any, **__: Any) -> Any:
+            super().execute("SET statement_timeout = 1")
+            return super().execute("SELECT pg_sleep(10)")
+
+    with pytest.raises(NotReadyError, match="the statement timeout"):
+        PostgreSQL(Slow.connect).logins(restored.endpoint, restored.master)
+
+
+def test_what_did_not_take_hold_is_an_error(restored: Database) -> None:
+    """I7 is read back: a server that accepts a statement and does not follow it is found out."""
+
+    class Deaf(psycopg.Connection):
+        def execute(self, *arguments: Any, **options: Any) -> Any:
+            is_lock = isinstance(arguments[0], sql.Composed) and "NOLOGIN" in arguments[0].as_string(self)
+            return super().execute(*(["SELECT 1"] if is_lock else arguments), **options)
+
+    with pytest.raises(DatabaseRefusedError, match=r"still to be made: .*app can no longer log in"):
+        PostgreSQL(Deaf.connect).apply(restored.endpoint, restored.master, DesiredState((user("tester"),)))

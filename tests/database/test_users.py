@@ -5,7 +5,7 @@ import pytest
 
 from aurora_restore.database.engine import DesiredState, DesiredUser
 from aurora_restore.database.postgresql import PostgreSQL
-from aurora_restore.errors import PreflightError
+from aurora_restore.errors import DatabaseRefusedError, PreflightError
 from aurora_restore.request import Logins
 from tests.database.conftest import HOSTILE, PRODUCTION_PASSWORD, Database, grant, login, user
 
@@ -174,3 +174,40 @@ def test_everything_impossible_is_said_at_once_and_nothing_is_changed(restored: 
     assert len(caught.value.problems) == 3
     assert "table gone of schema sales" in str(caught.value)
     assert restored.fingerprint() == before
+
+
+def test_what_the_master_may_not_take_away_is_remarked(restored: Database) -> None:
+    """Attributes that only a superuser can end, and memberships that RDS granted: left, and said."""
+    restored.admin("ALTER ROLE analyst BYPASSRLS; GRANT reporting TO analyst")
+    desired = DesiredState((user("analyst"),))
+    PostgreSQL().apply(restored.endpoint, restored.master, desired)
+    remarks = " / ".join(PostgreSQL().remarks(restored.endpoint, restored.master, desired))
+    assert "analyst keeps the attribute BYPASSRLS, which dba may not take away" in remarks
+    stays = "analyst stays in the role reporting: rdsadmin granted it, and dba may not revoke it"
+    assert (stays in remarks) is (restored.version >= 160_000)
+
+
+def test_a_user_with_replication_is_remarked_or_refused(restored: Database) -> None:
+    """Before PostgreSQL 16 nobody but a superuser may touch such a role at all: the error names it."""
+    restored.admin("ALTER ROLE analyst REPLICATION")
+    desired = DesiredState((user("analyst"),))
+    if restored.version < 160_000:
+        with pytest.raises(DatabaseRefusedError, match="analyst has the attribute REPLICATION"):
+            PostgreSQL().apply(restored.endpoint, restored.master, desired)
+        return
+    PostgreSQL().apply(restored.endpoint, restored.master, desired)
+    remarks = PostgreSQL().remarks(restored.endpoint, restored.master, desired)
+    assert "analyst keeps the attribute REPLICATION, which dba may not take away" in remarks
+
+
+def test_iam_users_need_a_cluster_that_knows_iam(restored: Database) -> None:
+    """Said before anything is changed."""
+    restored.admin("DROP ROLE rds_iam")
+    with pytest.raises(PreflightError, match="the cluster has no role rds_iam"):
+        restored.apply(DesiredUser("robot", None, iam=True))
+
+
+def test_without_users_only_logins_are_looked_after(restored: Database) -> None:
+    """A request may list nobody: then only the master is left."""
+    restored.apply()
+    assert restored.logins() == ("dba",)

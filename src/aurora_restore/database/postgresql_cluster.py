@@ -77,14 +77,19 @@ class Cluster:
         role = self.roles.get(name)
         if role is None or role.is_held:  # a role that is about to be created will be the master's
             return True
-        return self.can_alter(name)
+        return self.can_grant(name)
 
-    def can_alter(self, name: str) -> bool:
-        """Say whether PostgreSQL lets the master alter or grant the role."""
+    def can_grant(self, name: str) -> bool:
+        """Say whether PostgreSQL lets the master give and end memberships of the role."""
         me, role = self.roles[self.master], self.roles[name]
         if me.is_superuser:
             return True
         return not role.is_superuser and (self.version < ADMIN_OPTION_RULES or role.is_administered)
+
+    def can_alter(self, name: str) -> bool:
+        """Say whether PostgreSQL lets the master alter the role; before 16 not, if it has REPLICATION."""
+        needs_superuser = self.version < ADMIN_OPTION_RULES and self.roles[name].replicates
+        return self.can_grant(name) and (not needs_superuser or self.roles[self.master].is_superuser)
 
     def memberships_of(self, member: str) -> tuple[Membership, ...]:
         """Return the roles that a role is a direct member of."""

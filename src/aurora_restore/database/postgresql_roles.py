@@ -130,7 +130,7 @@ class _Roles:
         return frozenset(name for name in self.cluster.roles if name.startswith("rds_"))
 
     def _is_revocable(self, membership: Membership) -> bool:
-        if not self.cluster.can_alter(membership.role):
+        if not self.cluster.can_grant(membership.role):
             return False
         return self.cluster.version < ADMIN_OPTION_RULES or self.cluster.can_act_as(membership.grantor)
 
@@ -239,6 +239,8 @@ class _Roles:
 def _unalterable(cluster: Cluster, name: str) -> str:
     if cluster.roles[name].is_superuser:
         return f"{name} is a superuser, which only a superuser can change"
+    if cluster.can_grant(name):
+        return f"{name} has the attribute REPLICATION: run ALTER ROLE {name} NOREPLICATION in the source as a superuser"
     return (
         f"{cluster.master} may not alter the role {name}: run GRANT {name} TO {cluster.master} WITH ADMIN OPTION as the"
         " role that created it, in the source before its next snapshot or in the target"
