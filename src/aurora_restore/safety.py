@@ -116,16 +116,15 @@ def _about_request(evidence: DeletionEvidence) -> Iterator[str]:
 
 
 def _about_restore(evidence: DeletionEvidence) -> Iterator[str]:
-    snapshot = evidence.restore_from
+    snapshot, region = evidence.restore_from, evidence.target.region
     if snapshot is None:
         yield "there is no snapshot to restore from"
-        return
-    if snapshot.status is not SnapshotStatus.AVAILABLE:
+    elif snapshot.status is not SnapshotStatus.AVAILABLE:
         yield f"the snapshot {snapshot.identifier} is {snapshot.status}, not available"
-    if snapshot.region != evidence.target.region:
-        yield f"the snapshot {snapshot.identifier} is in {snapshot.region}, the target in {evidence.target.region}"
+    if snapshot is not None and snapshot.region != region:
+        yield f"the snapshot {snapshot.identifier} is in {snapshot.region}, the target in {region}"
     if not evidence.restore_key_usable:
-        yield f"the key of the restored cluster cannot be used in {evidence.target.region}"
+        yield f"the key of the restored cluster cannot be used in {region}"
 
 
 def guard_source(source_arn: str | None, *, action: str, subject: str) -> None:
