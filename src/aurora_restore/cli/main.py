@@ -108,7 +108,8 @@ def _run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except (BrokenPipeError, SystemExit):
-        # So typer and rich end, too, when nobody reads stdout any more: whoever read our output has seen enough, and Python must not complain about it when it flushes at the end.
+        # Nobody reads stdout any more (typer and rich then exit by themselves): whoever read it has seen enough, and
+        # Python must not complain about it when it flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
     except Exception as error:  # noqa: BLE001

@@ -55,6 +55,7 @@ def describe_error(error: AuroraRestoreError) -> dict[str, Any]:
     more: dict[str, Any] = {}
     if isinstance(error, RequestError):
         more["problems"] = [
-            {"path": problem.path, "found": problem.found, "expected": problem.expected} for problem in error.problems
+            {"path": problem.path, "line": problem.line, "found": problem.found, "expected": problem.expected}
+            for problem in error.problems
         ]
     return error_document(type(error).__name__, error.what, advice=error.advice, **more)
