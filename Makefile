@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
 
-# Every check and both gates report, even when an earlier one has failed.
+# Every check reports, even when an earlier one has failed.
 MAKEFLAGS += --keep-going --no-print-directory
 
 .DEFAULT_GOAL := help
