@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -15,6 +15,9 @@ from aurora_restore.embedded.binaries import find_binaries
 from aurora_restore.embedded.dump import Dump, open_dump
 from aurora_restore.embedded.opening import opened
 from aurora_restore.embedded.shop import DEFAULT_ROWS, FEWEST_ROWS
+
+# Some 150 MB a database, of which there are six at most at a time.
+_FEW_ROWS: Final = 1_000_000
 
 PostgresBin = Annotated[
     Path | None,
@@ -42,7 +45,7 @@ def demo(
     as_json: Json = False,
     postgres_bin: PostgresBin = None,
 ) -> None:
-    """Rehearse a whole restore on this machine, with real databases and no AWS account.
+    """Rehearse a whole restore on this machine, without AWS.
 
     Brings up an embedded AWS account with a production cluster and an older staging cluster, replaces staging by a
     copy of production through the pipeline's own state machine, and tries what came out. Nothing is left behind.
@@ -61,7 +64,8 @@ def _rehearse(
     """Do it all, and say whether everything was as it must be."""
     started_s = time.monotonic()
     console.print("Bringing up an AWS account with real databases on this machine")
-    with opened(binaries=postgres_bin) as world:
+    is_small = dump is None and rows <= _FEW_ROWS
+    with opened(binaries=postgres_bin, is_small=is_small) as world:
         # Now, and not before: they import moto, while the account's first database is being made.
         from aurora_restore.cli import demo_report, look_around, rehearsal  # noqa: PLC0415
 

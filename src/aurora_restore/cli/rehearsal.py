@@ -20,7 +20,7 @@ from aurora_restore.operation import Operation
 from aurora_restore.store.journal import Store
 
 # Nobody's network is between us and the account, and minutes pass in it within one.
-_POLL_S: Final = 0.15
+_POLL_S: Final = 0.25
 # Staging is older, and so it is smaller.
 _STAGING_SHARE: Final = 4
 

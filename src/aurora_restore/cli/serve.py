@@ -43,7 +43,7 @@ def serve(
     ] = DEFAULT_ROWS,
     postgres_bin: PostgresBin = None,
 ) -> None:
-    """Keep an embedded AWS account running on this machine, for every tool that speaks AWS.
+    """Keep an embedded AWS account running on this machine.
 
     The pipeline is deployed in it. Production, orders-prod in us-east-1, and an older orders-staging in us-west-2 are
     real PostgreSQL databases. Ends with Ctrl-C or SIGTERM.
@@ -64,7 +64,7 @@ def serve(
 
 
 def _refuse_used(directory: Path) -> None:
-    """Refuse a directory that holds anything: the databases of an earlier account would be found, and not its clusters."""
+    """Refuse a directory that holds anything: an earlier account's databases would be found without their clusters."""
     if not directory.exists():
         return
     if not directory.is_dir():

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Final
 
-_ENDINGS: Final = (signal.SIGTERM, signal.SIGHUP)
+# SIGINT too: a script's shell starts what it puts into the background with SIGINT ignored.
+_ENDINGS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
 def ended_in_order() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP do what Ctrl-C does: raise KeyboardInterrupt in the main thread."""
+    """Let each of them raise KeyboardInterrupt in the main thread, even where the parent had it ignored."""
     before = {number: signal.signal(number, _interrupt) for number in _ENDINGS}
     try:
         yield

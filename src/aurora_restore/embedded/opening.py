@@ -1,6 +1,8 @@
 """Opening the embedded account quickly, for a process whose whole purpose it is: demo and serve."""
 
 import contextlib
+import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 # The account's seconds in one of the wall's, while something is awaited. An operation of 40 minutes then takes less
 # time than the calls that it consists of, and is still watched at every stage.
 SPEED = 2_000
+_PREFIX = "aurora-restore-databases-"
+_IN_MEMORY = Path("/dev/shm")  # noqa: S108
+_PLENTY_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +36,20 @@ class Opened:
 
 
 @contextlib.contextmanager
-def opened(directory: Path | None = None, *, binaries: Path | None = None, port: int | None = None) -> Iterator[Opened]:
+def opened(
+    directory: Path | None = None, *, binaries: Path | None = None, port: int | None = None, is_small: bool = False
+) -> Iterator[Opened]:
     """Start an embedded account with real databases, and stop it at the end, whatever ended it.
 
-    ``directory`` None: a temporary one, of which nothing is left, not even after a kill of this process.
+    ``directory`` None: a temporary one, of which nothing is left, not even after a kill of this process. It is in
+    memory, if the databases are to be small and there is plenty.
     EnvironmentUnfitError when this machine cannot do it.
     """
-    with sealed(), _servers(directory, binaries) as plane, ThreadPoolExecutor(max_workers=1) as beside:
+    with (
+        sealed(),
+        _servers(directory, binaries, is_small=is_small) as plane,
+        ThreadPoolExecutor(max_workers=1) as beside,
+    ):
         # Another processor makes the first database while this one imports moto. Its failure is the first create's too.
         beside.submit(plane.warm_up)
         from aurora_restore.embedded.account import EmbeddedAccount  # noqa: PLC0415
@@ -48,8 +60,8 @@ def opened(directory: Path | None = None, *, binaries: Path | None = None, port:
 
 
 @contextlib.contextmanager
-def _servers(directory: Path | None, binaries: Path | None) -> Iterator[PostgresServers]:
-    place = directory or Path(tempfile.mkdtemp(prefix="aurora-restore-databases-"))
+def _servers(directory: Path | None, binaries: Path | None, *, is_small: bool) -> Iterator[PostgresServers]:
+    place = directory or Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_memory() if is_small else None))
     try:
         with PostgresServers(place, binaries=binaries, remove_on_death=directory is None) as plane:
             yield plane
@@ -57,3 +69,19 @@ def _servers(directory: Path | None, binaries: Path | None) -> Iterator[Postgres
         # Its own when there was no data plane to do it.
         if directory is None:
             shutil.rmtree(place, ignore_errors=True)
+
+
+def _memory() -> Path | None:
+    """Return a directory in memory with plenty of room, unless the user has said where temporary files go.
+
+    Each database has more than a thousand files, and each takes a disk's file system up to a millisecond to make.
+    """
+    if any(os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")):
+        return None
+    try:
+        free = os.statvfs(_IN_MEMORY)
+        available = re.search(r"^MemAvailable:\s+(\d+) kB$", Path("/proc/meminfo").read_text("ascii"), re.MULTILINE)
+    except OSError:
+        return None
+    room = min(free.f_bavail * free.f_frsize, int(available[1]) * 1024 if available else 0)
+    return _IN_MEMORY if room >= _PLENTY_BYTES and os.access(_IN_MEMORY, os.W_OK) else None

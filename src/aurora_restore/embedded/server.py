@@ -46,6 +46,13 @@ class EmbeddedServer:
         """Return what AWS_ENDPOINT_URL must be."""
         return f"http://{_HOST}:{self.port}"
 
+    @property
+    def application(self) -> Any:
+        """Return the WSGI application that answers; RuntimeError before ``start`` and after ``stop``."""
+        if self._server is None:
+            raise RuntimeError("the embedded account's server is not running")
+        return self._server.app
+
     def start(self) -> None:
         """Forget moto's state and serve; EnvironmentUnfitError when the port is taken."""
         _hush()
