@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,12 @@ import pytest
 
 from aurora_restore.embedded import sample
 from aurora_restore.embedded.account import EmbeddedAccount
+from aurora_restore.embedded.aurora_records import Durations
 from aurora_restore.embedded.clock import VirtualClock
 from aurora_restore.embedded.postgres import PostgresServers
 
+# Long enough to be seen once: what the commands say does not depend on how long AWS takes.
+_BRIEF = Durations(**{each.name: 6.0 for each in fields(Durations)})
 _AWS = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN", "AURORA_RESTORE_STACK")
 
 
@@ -37,7 +40,7 @@ def served() -> Iterator[World]:
     """Build the account and the sample world, once a module."""
     # Not pytest's own temporary directory: the server runs as another user, who may not enter that.
     servers = PostgresServers(Path(tempfile.mkdtemp()), remove_on_death=True)
-    with EmbeddedAccount(servers, VirtualClock(datetime.now(UTC))) as account:
+    with EmbeddedAccount(servers, VirtualClock(datetime.now(UTC)), durations=_BRIEF) as account:
         yield World(account, sample.build(account, sample.shop_of(60), staging_rows=30))
 
 
