@@ -55,7 +55,8 @@ class Operations:
 
 
 def _document(operation: Operation) -> dict[str, Any]:
-    return operation.model_dump(mode="json", by_alias=True, exclude_none=True)
+    # Nones too: a field that may be None and has no default would be missing when the record is read.
+    return operation.model_dump(mode="json", by_alias=True)
 
 
 def _parse(item: dict[str, Any]) -> Operation:

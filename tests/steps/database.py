@@ -1,0 +1,67 @@
+"""A database engine with a memory: roles in a dictionary, as a server has them in its catalogue."""
+
+from dataclasses import dataclass, field
+
+from aurora_restore.database.engine import Change, ChangeKind, DesiredState, DesiredUser, Endpoint, Login
+from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError
+from aurora_restore.request import Logins
+
+
+@dataclass
+class FakeDatabase:
+    """Speaks as an Engine. It comes with a login that travelled with production's data."""
+
+    roles: dict[str, DesiredUser] = field(
+        default_factory=lambda: {"legacy": DesiredUser(name="legacy", password="testing-legacy")}
+    )
+    silent_for: int = 0
+    refuses: str = ""
+    remarked: tuple[str, ...] = ()
+    applied: int = 0
+    tried: list[tuple[Endpoint, Login]] = field(default_factory=list)
+
+    def plan(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[Change, ...]:
+        self._answer(endpoint, master)
+        wanted = {user.name: user for user in desired.users}
+        missing = [
+            Change(ChangeKind.CREATE_USER, name, None, f"the user {name} is made")
+            for name, user in wanted.items()
+            if self.roles.get(name) != user
+        ]
+        extra = [
+            Change(ChangeKind.TAKE_LOGIN, name, None, f"{name} can no longer log in")
+            for name in self.roles
+            if name not in wanted and desired.logins is Logins.ONLY_LISTED
+        ]
+        return (*missing, *extra)
+
+    def apply(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[Change, ...]:
+        planned = self.plan(endpoint, master, desired)
+        kept = self.roles if desired.logins is Logins.KEEP else {}
+        self.roles = {**kept, **{user.name: user for user in desired.users}}
+        self.applied += 1
+        return planned
+
+    def remarks(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[str, ...]:  # noqa: ARG002
+        self._answer(endpoint, master)
+        return self.remarked
+
+    def logins(self, endpoint: Endpoint, master: Login) -> tuple[str, ...]:
+        self._answer(endpoint, master)
+        return tuple(sorted({master.user, *self.roles}))
+
+    def can_log_in(self, endpoint: Endpoint, login: Login, database: str) -> bool:  # noqa: ARG002
+        self._answer(endpoint, login)
+        return login.user in self.roles and self.roles[login.user].password == login.password
+
+    def passwords(self) -> set[str]:
+        known = {login.password for _, login in self.tried}
+        return known | {role.password for role in self.roles.values() if role.password}
+
+    def _answer(self, endpoint: Endpoint, login: Login) -> None:
+        if self.silent_for > 0:
+            self.silent_for -= 1
+            raise DatabaseUnreachableError(f"{endpoint} does not answer")
+        if self.refuses:
+            raise DatabaseRefusedError(self.refuses)
+        self.tried.append((endpoint, login))
