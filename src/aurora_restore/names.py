@@ -16,8 +16,11 @@ LOCK_PREFIX = "lock#"
 
 # RDS's limit for the names of clusters, instances and cluster snapshots (botocore's RDS model).
 _LONGEST_NAME = 63
-# Step Functions: an execution's name has 1 to 80 characters; these are the ones it and RDS tags both take.
-_OPERATION_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+# Step Functions: an execution's name has 1 to 80 characters; these are the ones it and RDS tags both take. Four are
+# left for what a resumption adds.
+_OPERATION_ID = re.compile(r"[A-Za-z0-9_-]{1,76}")
+# No operation's id has it: what stands before it in an execution's name is the operation.
+_RESUMPTION = "."
 
 
 class SnapshotRole(StrEnum):
@@ -37,6 +40,16 @@ def operation_id(name: str, at: datetime, token: str) -> str:
 def is_operation_id(text: str) -> bool:
     """Say whether ``text`` can be an operation's id and an execution's name."""
     return _OPERATION_ID.fullmatch(text) is not None
+
+
+def resumption(operation: str, number: int) -> str:
+    """Return the name of the execution ``number`` (from 2) of an operation that is resumed."""
+    return f"{operation}{_RESUMPTION}{number}"
+
+
+def operation_of(execution: str) -> str:
+    """Return the operation that an execution of this name works on."""
+    return execution.split(_RESUMPTION, 1)[0]
 
 
 def snapshot_identifier(role: SnapshotRole, operation: str, cluster: str) -> str:

@@ -63,6 +63,7 @@ class OperationStatus(StrEnum):
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+    ABORTED = "aborted"
 
 
 class _Record(BaseModel):
@@ -106,6 +107,7 @@ class Failure(_Record):
     step: Step | None
     error: str
     message: str
+    by_hand: bool = False
 
 
 class OldTarget(_Record):
@@ -144,6 +146,7 @@ class Operation(_Record):
 
     operation_id: str
     execution_arn: str
+    executions: int = 1
     stack: str
     status: OperationStatus = OperationStatus.RUNNING
     version: int = 0
@@ -235,6 +238,26 @@ class Operation(_Record):
         ended_at = None if verdict.status is StepStatus.WAIT else now
         record = self.steps[step].model_copy(update={"verdict": verdict, "ended_at": ended_at})
         return self.model_copy(update={"steps": {**self.steps, step: record}})
+
+    def reopened(self, execution_arn: str) -> Self:
+        """Return the record as another execution goes on with it: what was done stays, what was not is begun anew.
+
+        SnapshotCheck runs again, because it takes the lock.
+        """
+        kept = {step: record for step, record in self.steps.items() if record.ended_at is not None}
+        kept.pop(Step.SNAPSHOT_CHECK, None)
+        kept.pop(Step.SNS_NOTIFICATION, None)
+        return self.model_copy(
+            update={
+                "execution_arn": execution_arn,
+                "executions": self.executions + 1,
+                "status": OperationStatus.RUNNING,
+                "steps": kept,
+                "failure": None,
+                "ended_at": None,
+                "notified_at": None,
+            }
+        )
 
     def with_(self, **changes: Any) -> Self:
         """Return the record with some fields changed."""

@@ -16,6 +16,7 @@ from aurora_restore.aws.tables import Table
 from aurora_restore.aws.topics import Topic
 from aurora_restore.clock import Clock, SystemClock
 from aurora_restore.errors import AuroraRestoreError, ConfigurationError, UnexpectedError
+from aurora_restore.names import operation_of
 from aurora_restore.operation import Operation, Step, StepStatus, Verdict, wait_seconds
 from aurora_restore.steps import snapshot_check, sns_notification
 from aurora_restore.steps.limits import check_limit
@@ -73,6 +74,7 @@ class Function:
 
     def __call__(self, event: Event, context: object) -> Result:  # noqa: ARG002
         """Run the step once and return its small result; raises our errors only, and none holds a secret (I6)."""
+        event = sns_notification.as_call(event) or event
         self._logger.append_keys(step=self._step.value, operation_id=str(event.get("operation_id")))
         try:
             result = self._run(event)
@@ -102,17 +104,15 @@ class Function:
         return self._result(journal.judge(verdict), verdict, wait_seconds(waited_s))
 
     def _open(self, world: World, event: Event) -> Journal:
-        operation_id, execution_arn = str(event["operation_id"]), str(event["execution_arn"])
+        execution, execution_arn = str(event["operation_id"]), str(event["execution_arn"])
         document = event.get("request")
         if self._step is Step.SNAPSHOT_CHECK:
-            return snapshot_check.accept(
-                world, operation_id=operation_id, execution_arn=execution_arn, document=document
-            )
+            return snapshot_check.accept(world, execution=execution, execution_arn=execution_arn, document=document)
         if self._step is Step.SNS_NOTIFICATION:
             return sns_notification.open_ended(
-                world, operation_id=operation_id, execution_arn=execution_arn, document=document
+                world, execution=execution, execution_arn=execution_arn, document=document
             )
-        return Journal(world.store, world.store.operations.load(operation_id), self._step)
+        return Journal(world.store, world.store.operations.load(operation_of(execution)), self._step)
 
     def _act(self, journal: Journal, world: World, event: Event) -> Verdict:
         if self._step is Step.SNS_NOTIFICATION:

@@ -19,7 +19,7 @@ def end(journal: Journal, world: World, failure: Failure | None) -> Verdict:
 
 def _write_outcome(journal: Journal, world: World, failure: Failure | None) -> None:
     operation = journal.operation
-    status = OperationStatus.SUCCEEDED if failure is None else OperationStatus.FAILED
+    status = _status(failure)
     held = _own_lock(operation, world)
     journal.note(
         "EndOperation",
@@ -30,6 +30,12 @@ def _write_outcome(journal: Journal, world: World, failure: Failure | None) -> N
         failure=failure,
         ended_at=world.clock.now(),
     )
+
+
+def _status(failure: Failure | None) -> OperationStatus:
+    if failure is None:
+        return OperationStatus.SUCCEEDED
+    return OperationStatus.ABORTED if failure.by_hand else OperationStatus.FAILED
 
 
 def _own_lock(operation: Operation, world: World) -> Lock | None:

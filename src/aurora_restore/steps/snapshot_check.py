@@ -17,26 +17,31 @@ from aurora_restore.request import RestoreRequest
 from aurora_restore.snapshots import TAKE_ONE_NOW, Snapshot, SnapshotStatus
 from aurora_restore.steps.ending import end
 from aurora_restore.steps.preflight import Findings, copy_reason, examine
+from aurora_restore.steps.resuming import resume
 from aurora_restore.steps.world import World
 from aurora_restore.store.journal import Journal
 from aurora_restore.store.lock import Lock
 
 
-def accept(world: World, *, operation_id: str, execution_arn: str, document: object) -> Journal:
-    """Return the journal of a new operation, or of one that this execution began before.
+def accept(world: World, *, execution: str, execution_arn: str, document: object) -> Journal:
+    """Return the journal of a new operation, of one that this execution began before, or of one that it resumes.
 
-    Raises RequestError when the request cannot be read, PreconditionError when the id belongs to another execution.
+    ``execution`` is the execution's name: the operation's id, or for a resumption the id and a number. Raises
+    RequestError when the request cannot be read, PreconditionError when the id belongs to another execution.
     """
+    operation_id = names.operation_of(execution)
     known = world.store.operations.find(operation_id)
     if known is not None:
+        if known.execution_arn != execution_arn and execution != operation_id:
+            return resume(known, world, execution_arn=execution_arn)
         if known.execution_arn != execution_arn:
             raise PreconditionError(
                 f"the operation {operation_id} exists already", advice="Start it under another name"
             )
         return Journal(world.store, known, Step.SNAPSHOT_CHECK)
-    if not names.is_operation_id(operation_id):
-        expected = "1 to 80 letters, digits, '-' and '_', because it becomes a tag"
-        raise RequestError([Problem("(the execution's name)", repr(operation_id), expected)])
+    if not names.is_operation_id(execution):
+        expected = "1 to 76 letters, digits, '-' and '_', because it becomes a tag"
+        raise RequestError([Problem("(the execution's name)", repr(execution), expected)])
     request = RestoreRequest.parse(document)
     operation = Operation(
         operation_id=operation_id,
@@ -76,7 +81,7 @@ def _take_lock(journal: Journal, world: World) -> None:
     operation, locks = journal.operation, world.store.locks
     target = operation.wanted.target
     held = locks.held(target.region, target.cluster)
-    if held is not None and held.operation_id == operation.operation_id:
+    if held is not None and held.execution_arn == operation.execution_arn:
         _end_abandoned(operation, world)
         return
     if held is not None and not world.executions.has_ended(held.execution_arn):
@@ -97,7 +102,7 @@ def _take_lock(journal: Journal, world: World) -> None:
         f"left by {held.operation_id}" if held else "it was free",
         writes=[write],
         # Written with the lock: killed after it, the next call still knows whose end is untold.
-        took_over_from=held.operation_id if held else None,
+        took_over_from=held.operation_id if held and held.operation_id != operation.operation_id else None,
     )
     _end_abandoned(journal.operation, world)
 

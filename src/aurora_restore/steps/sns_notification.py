@@ -6,19 +6,42 @@ from typing import Any
 
 from aurora_restore import names
 from aurora_restore.errors import PreconditionError
-from aurora_restore.operation import Failure, Operation, OperationStatus, Step, Verdict
+from aurora_restore.operation import Failure, Operation, Step, Verdict
+from aurora_restore.steps.aborting import abort
 from aurora_restore.steps.ending import end
 from aurora_restore.steps.world import World
 from aurora_restore.store.journal import Journal
 
+_STOPPED = {"ABORTED": "ExecutionAborted", "TIMED_OUT": "ExecutionTimedOut"}
 # Lambda's Cause is JSON with errorMessage; Step Functions' own errors have a plain sentence, or nothing.
 _LONGEST_MESSAGE = 4000
 # Of what may be anything: it goes into a key of the State table's index, which has its own limit.
 _LONGEST_PLACE = 63
 
 
-def open_ended(world: World, *, operation_id: str, execution_arn: str, document: object) -> Journal:
+def as_call(event: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return EventBridge's event about an execution that was stopped or timed out as a call of this step, else None.
+
+    Such an execution never came here by itself: a rule sends its event, so that it ends like every other (I8).
+    """
+    detail = event.get("detail")
+    if event.get("detail-type") != "Step Functions Execution Status Change" or not isinstance(detail, Mapping):
+        return None
+    status = str(detail["status"])
+    return {
+        "operation_id": detail["name"],
+        "execution_arn": detail["executionArn"],
+        "request": json.loads(detail.get("input") or "{}"),
+        "outcome": {
+            "Error": _STOPPED.get(status, "ExecutionEnded"),
+            "Cause": f"the execution is {status}: somebody stopped it, or its time was up",
+        },
+    }
+
+
+def open_ended(world: World, *, execution: str, execution_arn: str, document: object) -> Journal:
     """Return the journal of the operation; where the request was too wrong to make one, of a record that says so."""
+    operation_id = names.operation_of(execution)
     known = world.store.operations.find(operation_id)
     if known is not None:
         if known.execution_arn != execution_arn:
@@ -41,13 +64,10 @@ def open_ended(world: World, *, operation_id: str, execution_arn: str, document:
 
 
 def run(journal: Journal, world: World, outcome: Mapping[str, Any]) -> Verdict:
-    """End the operation as ``outcome`` says: the last step's result, or what the state machine caught."""
+    """End the operation as ``outcome`` says: the last step's result, what was caught, or how it was stopped."""
+    if outcome.get("Error") in _STOPPED.values():
+        return abort(journal, world, why=str(outcome["Cause"]), error=str(outcome["Error"]))
     return end(journal, world, _failure(journal.operation, outcome))
-
-
-def succeeded(operation: Operation) -> bool:
-    """Say whether the execution is to end well."""
-    return operation.status is OperationStatus.SUCCEEDED
 
 
 def _failure(operation: Operation, outcome: Mapping[str, Any]) -> Failure | None:
