@@ -1,6 +1,7 @@
 """The command demo: a whole restore on this machine, from an empty process to two databases that were compared."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -77,6 +78,7 @@ def _rehearse(
         demo_report.print_report(console, report, as_json=as_json)
         if keep:
             place = stderr() if as_json else console
-            look_around.print_everything(place, account, sample, operation)
-            wait_for_the_end()
+            with suppress(KeyboardInterrupt):
+                look_around.print_everything(place, account, sample, operation)
+                wait_for_the_end()
     return report.is_good

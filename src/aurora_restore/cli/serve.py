@@ -1,15 +1,17 @@
 """The command serve: an AWS account on this machine, with the pipeline in it, for as long as one wants it."""
 
 import json
+import time
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 from rich.console import Console
 
 from aurora_restore.cli.demo import PostgresBin
 from aurora_restore.cli.output import stdout
-from aurora_restore.cli.signals import ended_in_order, wait_for_the_end
+from aurora_restore.cli.signals import ended_in_order
 from aurora_restore.embedded.opening import opened
 from aurora_restore.embedded.shop import DEFAULT_ROWS, FEWEST_ROWS
 
@@ -58,8 +60,10 @@ def serve(
             from aurora_restore.cli import rehearsal  # noqa: PLC0415
 
             sample = rehearsal.build(world.account, rows, None)
-            _print_instructions(console, world.account, sample, _write_request(world.directory))
-            _serve_until_the_end(world.account)
+            request = _write_request(world.directory)
+            with suppress(KeyboardInterrupt):
+                _print_instructions(console, world.account, sample, request)
+                _serve_until_the_end(world.account)
             console.print("\nEnding the databases")
 
 
@@ -100,8 +104,9 @@ def _print_instructions(console: Console, account: "EmbeddedAccount", sample: "S
     console.print(f"\nReady: {account.server.url} answers until Ctrl-C", soft_wrap=True)
 
 
-def _serve_until_the_end(account: "EmbeddedAccount") -> None:
+def _serve_until_the_end(account: "EmbeddedAccount") -> NoReturn:
     from aurora_restore.embedded.sample import keep_snapshot_young  # noqa: PLC0415
 
-    while not wait_for_the_end(_CARE_EVERY_S):
+    while True:
+        time.sleep(_CARE_EVERY_S)
         keep_snapshot_young(account)

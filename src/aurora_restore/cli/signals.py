@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
-from typing import Final
+from typing import Final, NoReturn
 
 # SIGINT too: a script's shell starts what it puts into the background with SIGINT ignored.
 _ENDINGS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -22,13 +22,10 @@ def ended_in_order() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def wait_for_the_end(every_s: float | None = None) -> bool:
-    """Wait for Ctrl-C and return True; or return False when ``every_s`` seconds have passed before."""
-    try:
-        threading.Event().wait(every_s)
-    except KeyboardInterrupt:
-        return True
-    return False
+def wait_for_the_end() -> NoReturn:
+    """Wait until KeyboardInterrupt is raised."""
+    while True:
+        threading.Event().wait()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
