@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from aurora_restore.aws.tables import Table
 from aurora_restore.cli.exits import ExitCode
 from aurora_restore.cli.progress import Silent
 from aurora_restore.embedded import sample
-from aurora_restore.operation import Step
+from aurora_restore.operation import Operation, Step
+from aurora_restore.store.journal import Journal, Store
 from tests.cli.conftest import World
 from tests.cli.terminal import Answer, aurora_restore
 
@@ -150,6 +152,25 @@ def test_status_without_an_id_shows_what_runs_and_the_last(world: World, folder:
     assert document["last"][0]["operation_id"] == operation_id
     assert len(document["last"]) <= 5
     assert "Nothing runs now." in aurora_restore("status").out
+
+
+def test_an_operation_whose_execution_is_gone_without_an_outcome_is_shown_as_stopped(world: World) -> None:
+    """Its record still says running, because nobody was left to write another word."""
+    deployment, client = world.sample.deployment, world.account.client("dynamodb")
+    tables = Table(client, deployment.state_table), Table(client, deployment.audit_table)
+    operation = Operation(
+        operation_id="abandoned-1",
+        execution_arn=f"{deployment.state_machine_arn.replace(':stateMachine:', ':execution:')}:abandoned-1",
+        stack=deployment.stack,
+        target="us-west-2/nobodys",
+        requested_at=world.account.clock.now(),
+    )
+    Journal(Store(*tables, world.account.clock), operation, Step.SNAPSHOT_CHECK).begin()
+    assert aurora_restore("status", "abandoned-1", "--json").document["status"] == "stopped"
+    shown = aurora_restore("status", "abandoned-1").out
+    assert "Its execution was stopped and wrote no outcome." in shown
+    assert "Nothing was deleted." in shown
+    assert aurora_restore("watch", "abandoned-1").code == ExitCode.FAILED
 
 
 def test_an_audit_that_was_tampered_with_is_named_and_exits_with_1(world: World, folder: Path) -> None:
