@@ -11,7 +11,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "aurora_restore"
 # What must not be in the repository has to be named somewhere: here.
 TIDY = Path(__file__).resolve().parent
-_BINARY = {".png", ".gz", ".dump"}
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -25,7 +24,7 @@ def files() -> tuple[Path, ...]:
 
 def text_files() -> Iterator[Path]:
     """Yield every file that holds text, but this folder's."""
-    return (path for path in files() if path.suffix not in _BINARY and TIDY not in path.parents)
+    return (path for path in files() if TIDY not in path.parents and b"\0" not in path.read_bytes())
 
 
 def python_files(*folders: Path) -> Iterator[Path]:

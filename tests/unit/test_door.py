@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 import botocore.session
@@ -58,7 +59,7 @@ def raising(error: Exception) -> Callable[..., Any]:
     return method
 
 
-@pytest.mark.parametrize(("code", "kind"), sorted(door._BY_CODE.items(), key=lambda each: each[0]))
+@pytest.mark.parametrize(("code", "kind"), sorted(door._BY_CODE.items(), key=itemgetter(0)))
 def test_each_code_of_the_table_becomes_its_error(code: str, kind: type[AuroraRestoreError]) -> None:
     """With the operation and the code in the message: without them nobody can look it up."""
     with pytest.raises(kind) as refused:
@@ -70,8 +71,8 @@ def test_each_code_of_the_table_becomes_its_error(code: str, kind: type[AuroraRe
 @pytest.mark.parametrize(
     ("code", "status", "kind"),
     [
-        ("InternalFailure", 500, AwsUnavailableError),
-        ("ServiceUnavailable", 503, AwsUnavailableError),
+        ("InternalServiceError", 500, AwsUnavailableError),
+        ("DependencyTimeoutException", 503, AwsUnavailableError),
         ("502", 502, AwsUnavailableError),
         ("InstanceQuotaExceeded", 400, QuotaExceededError),
         ("DBClusterNotFoundFault", 404, ResourceNotFoundError),
@@ -199,7 +200,8 @@ class Pager:
 
 def test_mistake_3_all_pages_are_read() -> None:
     """The newest may be on the last one."""
-    assert pages(Pager([1, 2], [3], []), "list_things", "Things", Kind="x") == [1, 2, 3]
+    found: list[Any] = pages(Pager([1, 2], [3], []), "list_things", "Things", Kind="x")
+    assert found == [1, 2, 3]
 
 
 def test_half_of_the_pages_are_none() -> None:

@@ -96,7 +96,9 @@ def test_the_names_obey_the_limits_that_botocore_s_model_documents() -> None:
         ("CreateDBClusterSnapshot", "DBClusterSnapshotIdentifier"),
         ("CopyDBClusterSnapshot", "TargetDBClusterSnapshotIdentifier"),
     ):
-        documented = rds.operation_model(operation).input_shape.members[member].documentation
+        shape = rds.operation_model(operation).input_shape
+        assert shape is not None
+        documented = shape.members[member].documentation
         assert "1 to 63 letters, numbers, or hyphens" in documented
 
 

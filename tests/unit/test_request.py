@@ -299,7 +299,7 @@ def test_whatever_yaml_reads_is_refused_with_what_was_found(document: object, pa
 def test_a_key_that_is_no_text_is_refused() -> None:
     """YAML reads ``on:`` as true and ``2026:`` as a number."""
     with pytest.raises(RequestError, match="a field's name as text"):
-        RestoreRequest.parse({**MINIMAL, True: "x"})
+        RestoreRequest.parse(dict(MINIMAL) | {True: "x"})
     with pytest.raises(RequestError, match="tags"):
         RestoreRequest.parse(changed("target", tags={"x": "y"}) | {"tags": {2026: "x"}})
 

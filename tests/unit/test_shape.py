@@ -23,7 +23,9 @@ def target(**changes: Any) -> Target:
 
 
 def fits_the_model(operation: str, parameters: dict[str, Any]) -> bool:
-    report = ParamValidator().validate(parameters, RDS.operation_model(operation).input_shape)
+    shape = RDS.operation_model(operation).input_shape
+    assert shape is not None
+    report = ParamValidator().validate(parameters, shape)
     return not report.has_errors()
 
 

@@ -32,7 +32,7 @@ class Topic:
                 # SNS delivers at least once, and so do we after a lost answer: receivers may tell repeats by this.
                 "deduplication_id": {
                     "DataType": "String",
-                    "StringValue": f"{event['operation_id']}:{event['outcome']}",
+                    "StringValue": f"{event['operation_id']}:{event['execution']}:{event['outcome']}",
                 },
             },
         )

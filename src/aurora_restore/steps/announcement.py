@@ -96,6 +96,7 @@ def _event(operation: Operation) -> dict[str, Any]:
     restored, failure = operation.restored, operation.failure
     return {
         "operation_id": operation.operation_id,
+        "execution": operation.executions,
         "outcome": operation.status.value,
         "target": operation.target,
         "source": operation.source_arn,
