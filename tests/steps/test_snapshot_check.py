@@ -129,8 +129,9 @@ def _throttled(client: Any) -> Any:
 
     body = b"<ErrorResponse><Error><Code>Throttled</Code><Message>Slow</Message></Error></ErrorResponse>"
 
-    def refuse(request: Any, **_: Any) -> AWSResponse:
-        response = AWSResponse(request.url, 429, {"content-type": "text/xml"}, None)
+    def refuse(request: Any, **_: Any) -> Any:
+        headers: Any = {"content-type": "text/xml"}
+        response: Any = AWSResponse(request.url, 429, headers, None)
         response._content = body
         return response
 

@@ -3,7 +3,6 @@
 import importlib
 import pkgutil
 from collections.abc import Callable
-from operator import itemgetter
 from typing import Any
 
 import botocore.session
@@ -59,7 +58,7 @@ def raising(error: Exception) -> Callable[..., Any]:
     return method
 
 
-@pytest.mark.parametrize(("code", "kind"), sorted(door._BY_CODE.items(), key=itemgetter(0)))
+@pytest.mark.parametrize(("code", "kind"), [(code, door._BY_CODE[code]) for code in sorted(door._BY_CODE)])
 def test_each_code_of_the_table_becomes_its_error(code: str, kind: type[AuroraRestoreError]) -> None:
     """With the operation and the code in the message: without them nobody can look it up."""
     with pytest.raises(kind) as refused:
