@@ -82,6 +82,14 @@ class Region:
     other_key: str
 
 
+def _empty_tables(country: "Country") -> None:
+    # moto copies all tables for each transaction: with the operations of all tests in them the last would crawl.
+    dynamodb = country.account.client("dynamodb")
+    for name in (country.settings.state_table, country.settings.audit_table):
+        dynamodb.delete_table(TableName=name)
+    country.account._make_tables(country.settings)
+
+
 @dataclass
 class Country:
     """One embedded account for all tests of this folder: its keys, networks and parameter groups are made once."""
@@ -146,13 +154,14 @@ class Stage:
     def __init__(self, country: Country) -> None:
         """Take the account; names that outlive a test (operation, target, secrets) are new."""
         self._country = country
+        _empty_tables(country)
         self.clock = VirtualClock(NOON)
         self.plane = RecordsOnly()
         self.aurora = aurora.install(self.plane, self.clock, QUICK)
         self.number = next(_numbers)
         self.target = f"orders-staging-{self.number}"
         self.operation_id = f"nightly-{self.number}"
-        self.execution_arn = self.arn_of(self.operation_id)
+        self.execution = self.operation_id  # the execution's name; a resumption has another
         self.secret = f"{self.target}/app"
         self.database = FakeDatabase()
         self.engine_for: Callable[[str], Engine] = self._fake
@@ -297,13 +306,17 @@ class Stage:
 
     def call(self, step: Step, *, operation: str | None = None, **event: Any) -> Result:
         """Call a step's function once, as the state machine does."""
-        operation_id = operation or self.operation_id
+        execution = operation or self.execution
+        base = {"operation_id": execution, "execution_arn": self.arn_of(execution), "request": self.request}
+        return self.call_with(step, {**base, **event})
+
+    def call_with(self, step: Step, event: Mapping[str, Any]) -> Result:
+        """Call a step's function once with an event of the test's own."""
         world, recorder = self.world, self._country.recorder
         function = Function(step, lambda: world, self._country.logger)
-        base = {"operation_id": operation_id, "execution_arn": self.arn_of(operation_id), "request": self.request}
         recorder.is_on = True
         try:
-            return function({**base, **event}, None)
+            return function(event, None)
         finally:
             recorder.is_on = False
 

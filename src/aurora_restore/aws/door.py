@@ -58,6 +58,18 @@ _BY_CODE: Mapping[str, type[AuroraRestoreError]] = {
         ),
         ThrottledError,
     ),
+    # Mostly 5xx; a request that AWS gave up waiting for is 400 or 408.
+    **dict.fromkeys(
+        (
+            "InternalError",
+            "InternalFailure",
+            "InternalServerError",
+            "RequestTimeout",
+            "RequestTimeoutException",
+            "ServiceUnavailable",
+        ),
+        AwsUnavailableError,
+    ),
     **dict.fromkeys(
         (
             "InvalidDBClusterStateFault",
