@@ -161,6 +161,7 @@ class Operation(_Record):
     failure: Failure | None = None
 
     took_over_from: str | None = None
+    abort_asked: str | None = None
     source_arn: str | None = None
     source_resource_id: str | None = None
     source_status: str | None = None
@@ -206,8 +207,8 @@ class Operation(_Record):
 
     @property
     def current_step(self) -> Step | None:
-        """Return the step that began last, or None before the first."""
-        return max(self.steps, key=tuple(Step).index, default=None)
+        """Return the step that began last, or None before the first; the notification is not one that is worked on."""
+        return max(self.steps.keys() - {Step.SNS_NOTIFICATION}, key=tuple(Step).index, default=None)
 
     @property
     def has_ended(self) -> bool:
@@ -254,6 +255,7 @@ class Operation(_Record):
                 "status": OperationStatus.RUNNING,
                 "steps": kept,
                 "failure": None,
+                "abort_asked": None,
                 "ended_at": None,
                 "notified_at": None,
             }

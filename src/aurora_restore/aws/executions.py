@@ -15,15 +15,19 @@ class Executions:
         """Take a boto3 Step Functions client."""
         self._client = client
 
-    def start(self, state_machine_arn: str, *, operation_id: str, request: dict[str, Any]) -> str:
-        """Start an operation; its id is the execution's name. Return the execution's ARN."""
+    def start(self, state_machine_arn: str, *, name: str, request: dict[str, Any]) -> str:
+        """Start an execution: its name is a new operation's id, or a resumption's. Return the execution's ARN."""
         answer = demand(
             self._client.start_execution,
             stateMachineArn=state_machine_arn,
-            name=operation_id,
+            name=name,
             input=json.dumps(request),
         )
         return str(answer["executionArn"])
+
+    def stop(self, arn: str, *, cause: str) -> None:
+        """Stop an execution, unless it has ended or is forgotten. A function of it that runs is not interrupted."""
+        call(self._client.stop_execution, tolerate=_UNKNOWN, executionArn=arn, error="Aborted", cause=cause)
 
     def describe(self, arn: str) -> Answer | None:
         """Return what Step Functions says of an execution, or None when it has forgotten it."""

@@ -37,6 +37,8 @@ COMMANDS = (
     Command("schema", "requests", "Print the JSON Schema of a request, for editors."),
     Command("run", "run", "Start an operation and watch it to its end."),
     Command("watch", "run", "Watch an operation to its end."),
+    Command("resume", "recovery", "Go on with an operation that failed or was stopped."),
+    Command("abort", "recovery", "Stop an operation; say what is left of it."),
     Command("status", "status", "Show what runs now, or everything about one operation."),
     Command("history", "history", "List operations, newest first."),
     Command("audit", "audit", "Show every change that an operation made; prove it whole."),

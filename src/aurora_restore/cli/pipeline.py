@@ -12,6 +12,8 @@ from aurora_restore.aws.tables import Table
 from aurora_restore.clock import SystemClock
 from aurora_restore.errors import AwsUnavailableError, EnvironmentUnfitError, OperationNotFoundError
 from aurora_restore.operation import Operation
+from aurora_restore.runtime import Settings, open_world
+from aurora_restore.steps.world import World
 from aurora_restore.store.journal import Store
 
 # How many operations a part of an id is looked for in, newest first.
@@ -27,6 +29,20 @@ class Pipeline:
     deployment: Deployment
     store: Store
     executions: Executions
+    clients: Clients
+
+    def world(self) -> World:
+        """Return what a step may reach, through the user's own permissions: for commands that do a step's work."""
+        deployment = self.deployment
+        settings = Settings(
+            stack=deployment.stack,
+            state_table=deployment.state_table,
+            audit_table=deployment.audit_table,
+            topic_arn=deployment.topic_arn,
+        )
+        return open_world(
+            settings, lambda service, region: self.clients(service, region or deployment.region), SystemClock()
+        )
 
     def execution_arn(self, operation_id: str) -> str:
         """Return the ARN of the execution of an operation of this pipeline, whether there is one or not."""
@@ -53,7 +69,7 @@ def open_pipeline(stack: str, region: str | None) -> Pipeline:
         raise EnvironmentUnfitError(error.what, advice=advice) from None
     dynamodb = clients("dynamodb", deployment.region)
     store = Store(Table(dynamodb, deployment.state_table), Table(dynamodb, deployment.audit_table), SystemClock())
-    return Pipeline(deployment, store, Executions(clients("stepfunctions", deployment.region)))
+    return Pipeline(deployment, store, Executions(clients("stepfunctions", deployment.region)), clients)
 
 
 def find_operation(pipeline: Pipeline, typed: str) -> Operation:

@@ -13,7 +13,13 @@ from aurora_restore.cli.progress import steps_table
 from aurora_restore.operation import Operation
 from aurora_restore.steps.announcement import duration, standing
 
-_STYLES: Mapping[str, str] = {"succeeded": "green", "failed": "bold red", "running": "cyan", "stopped": "bold red"}
+_STYLES: Mapping[str, str] = {
+    "succeeded": "green",
+    "failed": "bold red",
+    "aborted": "bold red",
+    "running": "cyan",
+    "stopped": "bold red",
+}
 _LABEL_WIDTH = 16
 _ADVICE = "Mend the cause, then run the request again: the target is free, and each run starts anew."
 

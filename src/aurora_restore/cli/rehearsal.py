@@ -55,7 +55,7 @@ def restore(account: EmbeddedAccount, sample: Sample, console: Console, *, silen
     store = Store(Table(dynamodb, deployment.state_table), Table(dynamodb, deployment.audit_table), account.clock)
     executions = Executions(account.client("stepfunctions"))
     operation_id = new_operation_id(request["name"], account.clock.now())
-    arn = executions.start(deployment.state_machine_arn, operation_id=operation_id, request=request)
+    arn = executions.start(deployment.state_machine_arn, name=operation_id, request=request)
     return follow(store, executions, operation_id, arn, display_for(console, silent=silent), _QuickClock())
 
 

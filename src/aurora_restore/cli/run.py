@@ -36,7 +36,7 @@ def run(
     operation_id = names.operation_id(request.name, SystemClock().now(), secrets.token_hex(3))
     try:
         execution_arn = pipeline.executions.start(
-            pipeline.deployment.state_machine_arn, operation_id=operation_id, request=request.document()
+            pipeline.deployment.state_machine_arn, name=operation_id, request=request.document()
         )
     except KeyboardInterrupt:
         say(f"It may have started. Look whether it has: aurora-restore status {operation_id}")
@@ -44,7 +44,7 @@ def run(
     if watch:
         if not as_json:
             stdout().print(f"Operation {operation_id}", soft_wrap=True)
-        _watch(pipeline, operation_id, execution_arn, as_json=as_json)
+        watch_to_the_end(pipeline, operation_id, execution_arn, as_json=as_json)
     elif as_json:
         print_json({"operation_id": operation_id, "execution_arn": execution_arn})
     else:
@@ -64,12 +64,13 @@ def watch(
     except OperationNotFoundError:
         if not has_begun(pipeline, operation):
             raise
-        _watch(pipeline, operation, pipeline.execution_arn(operation), as_json=as_json)
+        watch_to_the_end(pipeline, operation, pipeline.execution_arn(operation), as_json=as_json)
     else:
-        _watch(pipeline, found.operation_id, found.execution_arn, as_json=as_json)
+        watch_to_the_end(pipeline, found.operation_id, found.execution_arn, as_json=as_json)
 
 
-def _watch(pipeline: Pipeline, operation_id: str, execution_arn: str, *, as_json: bool) -> None:
+def watch_to_the_end(pipeline: Pipeline, operation_id: str, execution_arn: str, *, as_json: bool) -> None:
+    """Show an operation until it has ended, and exit with 1 when it did not succeed; Ctrl-C ends the watching only."""
     display = display_for(stdout(), silent=as_json)
     try:
         ended = follow(pipeline.store, pipeline.executions, operation_id, execution_arn, display, SystemClock())

@@ -9,12 +9,13 @@ from typing import IO, Any, Self, cast
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
-from aurora_restore.aws.clients import PATIENT, Clients
+from aurora_restore.aws.clients import ONE_ATTEMPT, PATIENT, Clients
 from aurora_restore.aws.deployment import Deployment, write_deployment
 from aurora_restore.embedded import aurora, lambdas, states
 from aurora_restore.embedded.aurora_records import Durations
 from aurora_restore.embedded.clock import EmbeddableClock
 from aurora_restore.embedded.dataplane import DataPlane
+from aurora_restore.embedded.inprocess import InProcess
 from aurora_restore.embedded.lambdas import FunctionHost
 from aurora_restore.embedded.server import ACCESS_KEY, EmbeddedServer
 from aurora_restore.operation import Step
@@ -26,6 +27,9 @@ HOME_REGION = "us-west-2"
 DEFAULT_STACK = "aurora-restore"
 _TRUSTED = ("lambda.amazonaws.com", "states.amazonaws.com")
 _FUNCTION_TIMEOUT_S = 900
+# As Lambda does with an event that nobody waits for: twice more, a minute apart.
+_ASYNCHRONOUS_ATTEMPTS = 3
+_ASYNCHRONOUS_RETRY_S = 60
 
 
 class EmbeddedAccount:
@@ -48,30 +52,37 @@ class EmbeddedAccount:
         self.aurora = aurora.install(plane, clock, durations)
         self._client_config = client_config
         lambdas.install(self.functions)
-        states.install(clock)
+        states.install(clock, self._functions_client, self._tell_of_stop)
 
     def __enter__(self) -> Self:
         """Start it."""
         self.server.start()
-        self.clients = Clients(
-            self._client_config,
-            endpoint_url=self.server.url,
-            aws_access_key_id=ACCESS_KEY,
-            aws_secret_access_key=ACCESS_KEY,
-        )
+        self.wire = InProcess(self.server.url, self.server.application)
+        self.clients = self._clients(self._client_config)
+        # A function is called once: what failed, the state machine itself calls again.
+        self._function_clients = self._clients(ONE_ATTEMPT)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Stop it: executions, server, databases; nothing of it is left."""
         try:
             states.stop_executions()
+            self.wire.close()
             self.server.stop()
         finally:
             self.plane.close()
 
     def client(self, service: str, region: str | None = None) -> Any:
-        """Return a boto3 client of this account."""
-        return self.clients(service, region or HOME_REGION)
+        """Return a boto3 client of this account; its calls are answered in this process, in the caller's thread."""
+        return self.wire.connect(self.clients(service, region or HOME_REGION))
+
+    def _clients(self, config: Config) -> Clients:
+        return Clients(
+            config, endpoint_url=self.server.url, aws_access_key_id=ACCESS_KEY, aws_secret_access_key=ACCESS_KEY
+        )
+
+    def _functions_client(self, region: str) -> Any:
+        return self.wire.connect(self._function_clients("lambda", region))
 
     def deploy(self, stack: str = DEFAULT_STACK) -> Deployment:
         """Deploy the pipeline, as the stack does in AWS: tables, topic, functions, state machine, its SSM parameter."""
@@ -96,6 +107,17 @@ class EmbeddedAccount:
         )
         write_deployment(self.client("ssm"), deployment)
         return deployment
+
+    def _tell_of_stop(self, detail: dict[str, str]) -> None:
+        """Do what the stack's EventBridge rule does: send the event to the function that ends operations."""
+        stack = detail["executionArn"].split(":")[6]
+        event = {"source": "aws.states", "detail-type": "Step Functions Execution Status Change", "detail": detail}
+        function = f"{stack}-{Step.SNS_NOTIFICATION.function_name}"
+        for _ in range(_ASYNCHRONOUS_ATTEMPTS):
+            answer = self.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
+            if "FunctionError" not in answer:
+                return
+            self.clock.sleep(_ASYNCHRONOUS_RETRY_S)
 
     def _make_tables(self, settings: Settings) -> None:
         client = self.client("dynamodb")

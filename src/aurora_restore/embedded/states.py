@@ -9,6 +9,7 @@ import json
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, ClassVar, Final
@@ -17,11 +18,13 @@ from moto.core.base_backend import BackendDict
 from moto.stepfunctions.parser import models as moto_states
 from moto.stepfunctions.parser.api import ExecutionStatus
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.evaluation_details import ExecutionDetails
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped, ProgramTimedOut
+from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
 from moto.stepfunctions.parser.backend.execution import Execution
 
 from aurora_restore.embedded.clock import EmbeddableClock
@@ -33,12 +36,27 @@ _MOTOS_SET_ERROR: Final = Environment.set_error
 _BEGIN_WITHIN_S: Final = 10.0
 
 
-def install(clock: EmbeddableClock) -> None:
+# Told of an execution that was stopped or timed out, as EventBridge tells it: the event's detail.
+OnStopped = Callable[[dict[str, str]], None]
+
+_listeners: list[OnStopped] = []
+
+
+def install(
+    clock: EmbeddableClock,
+    functions_client: Callable[[str], Any] | None = None,
+    on_stopped: OnStopped | None = None,
+) -> None:
     """Make moto's state machines read this clock, instead of the wall's or an earlier call's; forget those there are.
+
+    They call functions through the boto3 client that ``functions_client`` returns for a region; if it is not given,
+    through a new one for each call, as moto does. That takes longer than the call. ``on_stopped`` stands where
+    EventBridge does: it is called, in a thread of its own, for an execution that was stopped or timed out.
 
     EnvironmentUnfitError when the installed moto is not built as expected.
     """
     waiting = _Waiting(clock)
+    _listeners[:] = [] if on_stopped is None else [on_stopped]
 
     def wait(_: WaitFunction, env: Environment, wait_seconds: int) -> None:
         waiting.let_pass(wait_seconds, env)
@@ -51,7 +69,13 @@ def install(clock: EmbeddableClock) -> None:
     def sleep(seconds: float) -> None:
         waiting.let_pass(seconds, waiting.here.env)
 
+    def client_for(region: str, service: str, state_credentials: Any = None) -> Any:
+        if functions_client is None or service != "lambda":
+            return boto_client_for(region, service, state_credentials)
+        return functions_client(region)
+
     _replace(
+        (lambda_eval_utils, "boto_client_for", client_for),
         (Environment, "set_error", _set_error),
         (WaitFunction, "_wait_interval", wait),
         (retrier_decl.RetrierDecl, "_eval_body", retry),
@@ -63,7 +87,11 @@ def install(clock: EmbeddableClock) -> None:
 
 
 def stop_executions() -> None:
-    """Abort every execution that runs, so that none outlives its account. A function that runs is not interrupted."""
+    """Abort every execution that runs, so that none outlives its account. A function that runs is not interrupted.
+
+    Nobody is told: the account ends with them.
+    """
+    _listeners.clear()
     for account in moto_states.stepfunctions_parser_backends.values():
         for backend in account.values():
             for machine in backend.state_machines:
@@ -118,6 +146,23 @@ class _ClockedExecution(Execution):
         timeout_s = json.loads(self.state_machine.definition).get("TimeoutSeconds")
         if timeout_s is not None:
             self.waiting.limit(self.exec_arn, timeout_s)
+
+    @property
+    def exec_status(self) -> ExecutionStatus | None:
+        return self._exec_status
+
+    @exec_status.setter
+    def exec_status(self, status: ExecutionStatus | None) -> None:
+        was, self._exec_status = getattr(self, "_exec_status", None), status
+        if status is not None and status != was and status in {ExecutionStatus.ABORTED, ExecutionStatus.TIMED_OUT}:
+            detail = {
+                "executionArn": self.exec_arn,
+                "name": self.name,
+                "status": str(status.value),
+                "input": json.dumps(self.input_data),
+            }
+            for listener in _listeners:
+                threading.Thread(target=listener, args=(detail,), daemon=True).start()
 
     @property
     def stop_date(self) -> datetime | None:

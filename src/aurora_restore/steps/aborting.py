@@ -25,8 +25,15 @@ def abort(journal: Journal, world: World, *, why: str, error: str = _BY_HAND) ->
         _cancel_copy(journal, world)
     step = operation.current_step
     left = " ".join(leftovers(journal.operation, world))
-    message = f"{why}. {left}" if left else why
+    # Who asked for it wrote that down first; the rule that comes here for every stopped execution cannot know it.
+    reason = operation.abort_asked or why
+    message = f"{reason}. {left}" if left else reason
     return end(journal, world, Failure(step=step, error=error, message=message, by_hand=error == _BY_HAND))
+
+
+def ask(journal: Journal, *, why: str) -> None:
+    """Write down who wants an operation to end, before its execution is stopped."""
+    journal.note("AskToAbort", journal.operation.operation_id, why, abort_asked=why)
 
 
 def leftovers(operation: Operation, world: World) -> Iterator[str]:

@@ -34,7 +34,7 @@ def as_call(event: Mapping[str, Any]) -> Mapping[str, Any] | None:
         "request": json.loads(detail.get("input") or "{}"),
         "outcome": {
             "Error": _STOPPED.get(status, "ExecutionEnded"),
-            "Cause": f"the execution is {status}: somebody stopped it, or its time was up",
+            "Cause": detail.get("cause") or f"the execution is {status}: somebody stopped it, or its time was up",
         },
     }
 
@@ -73,10 +73,8 @@ def run(journal: Journal, world: World, outcome: Mapping[str, Any]) -> Verdict:
 def _failure(operation: Operation, outcome: Mapping[str, Any]) -> Failure | None:
     if "Error" not in outcome:
         return None
-    # This step has begun already: the one that failed is the last before it.
-    began = [step for step in Step.SNS_NOTIFICATION.before if step in operation.steps]
     return Failure(
-        step=began[-1] if began else None,
+        step=operation.current_step,
         error=str(outcome["Error"]),
         message=_message(outcome.get("Cause"))[:_LONGEST_MESSAGE],
     )
