@@ -11,7 +11,7 @@ from rich.text import Text
 from aurora_restore.cli.output import print_table
 from aurora_restore.cli.progress import steps_table
 from aurora_restore.operation import Operation
-from aurora_restore.steps.announcement import duration, standing
+from aurora_restore.steps.announcement import duration, standing, what_to_do
 
 _STYLES: Mapping[str, str] = {
     "succeeded": "green",
@@ -21,7 +21,6 @@ _STYLES: Mapping[str, str] = {
     "stopped": "bold red",
 }
 _LABEL_WIDTH = 16
-_ADVICE = "Mend the cause, then run the request again: the target is free, and each run starts anew."
 
 
 def print_outcome(console: Console, operation: Operation) -> None:
@@ -47,7 +46,9 @@ def print_operation(console: Console, operation: Operation, now: datetime, *, st
         _print_failure(console, operation)
     if state == "stopped":
         console.print()
-        _sentences(console, ["Its execution was stopped and wrote no outcome.", *standing(operation), _ADVICE])
+        _sentences(
+            console, ["Its execution was stopped and wrote no outcome.", *standing(operation), what_to_do(operation)]
+        )
 
 
 def operations_table(operations: Sequence[Operation], states: Mapping[str, str], now: datetime) -> Table:
@@ -127,7 +128,7 @@ def _print_failure(console: Console, operation: Operation) -> None:
     console.print(Text("What stands now", style="bold"))
     _sentences(console, standing(operation))
     console.print(Text("What to do", style="bold"))
-    _sentences(console, [_ADVICE])
+    _sentences(console, [what_to_do(operation)])
 
 
 def _field(console: Console, label: str, value: str) -> None:

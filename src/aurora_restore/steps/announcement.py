@@ -67,6 +67,18 @@ def standing(operation: Operation) -> list[str]:
     return sentences
 
 
+def what_to_do(operation: Operation) -> str:
+    """Return what a person does after an operation that did not succeed."""
+    if operation.shape is None:
+        return (
+            "Mend the cause above, then start the request again: it had not begun, and nothing holds the target for it."
+        )
+    return (
+        f"Mend the cause above, then go on where it ended: aurora-restore resume {operation.operation_id}. "
+        "Or start the request again: each run starts anew."
+    )
+
+
 def _steps(operation: Operation) -> list[str]:
     lines = ["Steps:"]
     for step in Step:
@@ -80,11 +92,7 @@ def _steps(operation: Operation) -> list[str]:
 
 def _closing(operation: Operation) -> list[str]:
     lines = [f"All about it: aurora-restore status {operation.operation_id}"]
-    if operation.status is OperationStatus.FAILED:
-        lines.append(
-            "Mend the cause above, then start the request again: the target is free, and each run starts anew."
-        )
-    return lines
+    return lines if operation.status is OperationStatus.SUCCEEDED else [*lines, what_to_do(operation)]
 
 
 def _taken(operation: Operation) -> str:
