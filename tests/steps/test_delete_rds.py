@@ -20,13 +20,6 @@ from tests.steps.world import EAST, SOURCE, WEST, Stage
 DELETE = Step.DELETE_RDS
 
 
-@pytest.fixture
-def ready(stage: Stage) -> Stage:
-    """An operation whose copy is there and whose deletion is next."""
-    stage.run(Step.CHECK_COPY_STATUS)
-    return stage
-
-
 def final_name(stage: Stage) -> str:
     return snapshot_identifier(SnapshotRole.FINAL, stage.operation_id, stage.target)
 
@@ -63,26 +56,26 @@ def gone(stage: Stage) -> None:
     stage.clock.advance(60)
 
 
-def test_mistake_2_instances_go_before_the_cluster_and_a_final_snapshot_is_taken(ready: Stage) -> None:
+def test_mistake_2_instances_go_before_the_cluster_and_a_final_snapshot_is_taken(copied: Stage) -> None:
     """I2: the warrant stands in the audit before each act, and the final snapshot is tagged as the operation's."""
-    assert ready.finish(DELETE)["reason"] == f"{ready.target} is gone; its final snapshot is {final_name(ready)}"
-    assert deletions(ready) == ["DeleteDBInstance", "DeleteDBInstance", "DeleteDBCluster"]
-    actions = ready.actions()
+    assert copied.finish(DELETE)["reason"] == f"{copied.target} is gone; its final snapshot is {final_name(copied)}"
+    assert deletions(copied) == ["DeleteDBInstance", "DeleteDBInstance", "DeleteDBCluster"]
+    actions = copied.actions()
     assert actions.index("IssueWarrant") < actions.index("DeleteDBInstance")
-    assert not ready.exists()
-    final = ready.snapshots()[final_name(ready)]
+    assert not copied.exists()
+    final = copied.snapshots()[final_name(copied)]
     assert final["Status"] == "available"
-    assert ready.tags(final)["aurora-restore:role"] == "final"
-    assert ready.operation().final_snapshot_arn == final["DBClusterSnapshotArn"]
+    assert copied.tags(final)["aurora-restore:role"] == "final"
+    assert copied.operation().final_snapshot_arn == final["DBClusterSnapshotArn"]
 
 
-def test_the_warrant_in_the_audit_names_the_resource_and_the_way_back(ready: Stage) -> None:
+def test_the_warrant_in_the_audit_names_the_resource_and_the_way_back(copied: Stage) -> None:
     """An operator reads on what the deletion rested."""
-    ready.finish(DELETE)
-    warrant = next(event for event in ready.events() if event.action == "IssueWarrant")
-    assert warrant.subject.endswith(f":cluster:{ready.target}")
+    copied.finish(DELETE)
+    warrant = next(event for event in copied.events() if event.action == "IssueWarrant")
+    assert warrant.subject.endswith(f":cluster:{copied.target}")
     assert "stands available to restore from" in warrant.detail
-    assert final_name(ready) in warrant.detail
+    assert final_name(copied) in warrant.detail
 
 
 def test_without_a_final_snapshot_none_is_taken(bare: Stage) -> None:
@@ -95,10 +88,10 @@ def test_without_a_final_snapshot_none_is_taken(bare: Stage) -> None:
     assert final_name(bare) not in bare.snapshots()
 
 
-def test_a_protected_target_is_not_touched_unless_asked(ready: Stage) -> None:
+def test_a_protected_target_is_not_touched_unless_asked(copied: Stage) -> None:
     """Protection was switched on after the preflight: not one instance goes, because that alone takes it down."""
-    modify(ready, DeletionProtection=True)
-    assert "set replace.protection to lift" in refused(ready)
+    modify(copied, DeletionProtection=True)
+    assert "set replace.protection to lift" in refused(copied)
 
 
 def test_protection_is_lifted_before_the_first_instance_goes(stage: Stage) -> None:
@@ -111,33 +104,33 @@ def test_protection_is_lifted_before_the_first_instance_goes(stage: Stage) -> No
     assert (lifted["DeletionProtection"], lifted["ApplyImmediately"]) == (False, True)
 
 
-def test_a_stopped_target_is_started_to_be_deleted(ready: Stage) -> None:
+def test_a_stopped_target_is_started_to_be_deleted(copied: Stage) -> None:
     """RDS refuses to delete a stopped cluster."""
-    ready.client("rds").stop_db_cluster(DBClusterIdentifier=ready.target)
-    ready.clock.advance(60)
-    assert "a stopped cluster cannot be deleted" in ready.call(DELETE)["reason"]
-    ready.clock.advance(1)
-    assert "is starting: it can be deleted when that is over" in ready.call(DELETE)["reason"]
-    assert ready.finish(DELETE)["status"] == "DONE"
-    assert [call.action for call in ready.changes() if call.service == "rds"][1:3] == [
+    copied.client("rds").stop_db_cluster(DBClusterIdentifier=copied.target)
+    copied.clock.advance(60)
+    assert "a stopped cluster cannot be deleted" in copied.call(DELETE)["reason"]
+    copied.clock.advance(1)
+    assert "is starting: it can be deleted when that is over" in copied.call(DELETE)["reason"]
+    assert copied.finish(DELETE)["status"] == "DONE"
+    assert [call.action for call in copied.changes() if call.service == "rds"][:2] == [
         "StartDBCluster",
         "DeleteDBInstance",
     ]
 
 
-def test_a_busy_instance_is_waited_for(ready: Stage) -> None:
+def test_a_busy_instance_is_waited_for(copied: Stage) -> None:
     """A deletion in between could be refused halfway."""
-    name = ready.instances()[0]["DBInstanceIdentifier"]
-    ready.client("rds").reboot_db_instance(DBInstanceIdentifier=name)
-    assert ready.call(DELETE)["reason"] == f"the instance {name} is rebooting"
-    assert deletions(ready) == []
-    assert ready.finish(DELETE)["status"] == "DONE"
+    name = copied.instances()[0]["DBInstanceIdentifier"]
+    copied.client("rds").reboot_db_instance(DBInstanceIdentifier=name)
+    assert copied.call(DELETE)["reason"] == f"the instance {name} is rebooting"
+    assert deletions(copied) == []
+    assert copied.finish(DELETE)["status"] == "DONE"
 
 
-def test_a_target_that_somebody_made_again_is_not_deleted(ready: Stage) -> None:
+def test_a_target_that_somebody_made_again_is_not_deleted(copied: Stage) -> None:
     """I2: its shape was never captured, and somebody may have data in it."""
-    remade(ready)
-    assert "somebody made it again meanwhile" in refused(ready)
+    remade(copied)
+    assert "somebody made it again meanwhile" in refused(copied)
 
 
 def test_a_target_that_appeared_later_is_not_deleted(bare: Stage) -> None:
@@ -155,29 +148,29 @@ def test_a_target_that_appeared_later_is_not_deleted(bare: Stage) -> None:
     assert "the shape of the target is not captured and stored" in refused(bare)
 
 
-def test_another_s_deletion_of_another_cluster_is_not_waited_for(ready: Stage) -> None:
+def test_another_s_deletion_of_another_cluster_is_not_waited_for(copied: Stage) -> None:
     """The one that is leaving is not the one that was captured."""
-    remade(ready)
-    rds = ready.client("rds")
-    for instance in ready.instances():
+    remade(copied)
+    rds = copied.client("rds")
+    for instance in copied.instances():
         rds.delete_db_instance(DBInstanceIdentifier=instance["DBInstanceIdentifier"], SkipFinalSnapshot=True)
-    rds.delete_db_cluster(DBClusterIdentifier=ready.target, SkipFinalSnapshot=True)
-    assert "it is not the cluster whose shape was captured" in refused(ready)
+    rds.delete_db_cluster(DBClusterIdentifier=copied.target, SkipFinalSnapshot=True)
+    assert "it is not the cluster whose shape was captured" in refused(copied)
 
 
-def test_a_target_that_is_gone_already_is_done(ready: Stage) -> None:
+def test_a_target_that_is_gone_already_is_done(copied: Stage) -> None:
     """Somebody else deleted it: the reason says that there is no final snapshot."""
-    gone(ready)
-    assert "somebody else deleted it, and there is no final snapshot" in ready.call(DELETE)["reason"]
-    assert deletions(ready) == []
+    gone(copied)
+    assert "somebody else deleted it, and there is no final snapshot" in copied.call(DELETE)["reason"]
+    assert deletions(copied) == []
 
 
-def test_without_a_snapshot_to_restore_from_nothing_is_deleted(ready: Stage) -> None:
+def test_without_a_snapshot_to_restore_from_nothing_is_deleted(copied: Stage) -> None:
     """I2: it is looked at again immediately before, and it is gone."""
-    copy = ready.operation().restore_from
+    copy = copied.operation().restore_from
     assert copy is not None
-    ready.client("rds").delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=copy.identifier)
-    assert "there is no snapshot to restore from" in refused(ready)
+    copied.client("rds").delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=copy.identifier)
+    assert "there is no snapshot to restore from" in refused(copied)
 
 
 def test_without_its_key_nothing_is_deleted(bare: Stage) -> None:
@@ -192,13 +185,13 @@ def test_without_its_key_nothing_is_deleted(bare: Stage) -> None:
     assert "the key of the restored cluster cannot be used in us-west-2" in refused(bare)
 
 
-def test_a_final_snapshot_s_name_that_is_taken_stops_the_deletion(ready: Stage) -> None:
+def test_a_final_snapshot_s_name_that_is_taken_stops_the_deletion(copied: Stage) -> None:
     """Nothing is deleted without the final snapshot that was asked for."""
-    ready.client("rds").create_db_cluster_snapshot(
-        DBClusterIdentifier=ready.target, DBClusterSnapshotIdentifier=final_name(ready)
+    copied.client("rds").create_db_cluster_snapshot(
+        DBClusterIdentifier=copied.target, DBClusterSnapshotIdentifier=final_name(copied)
     )
-    ready.clock.advance(60)
-    assert f"the final snapshot's name {final_name(ready)} is taken" in refused(ready)
+    copied.clock.advance(60)
+    assert f"the final snapshot's name {final_name(copied)} is taken" in refused(copied)
 
 
 def test_the_source_is_not_deleted_as_a_target(bare: Stage) -> None:
@@ -221,51 +214,51 @@ def test_the_source_is_not_deleted_as_a_target(bare: Stage) -> None:
 
 
 @pytest.mark.parametrize("action", ["DeleteDBInstance", "DeleteDBCluster"])
-def test_a_lost_answer_is_not_a_second_deletion(ready: Stage, action: str) -> None:
+def test_a_lost_answer_is_not_a_second_deletion(copied: Stage, action: str) -> None:
     """I4: whatever was done is seen, and the rest follows."""
-    ready.aurora.refuse_next(action, "InternalFailure", after_effect=True)
-    assert ready.finish(DELETE, retry=(AwsUnavailableError,))["status"] == "DONE"
-    assert deletions(ready) == ["DeleteDBInstance", "DeleteDBInstance", "DeleteDBCluster"]
-    assert final_name(ready) in ready.snapshots()
+    copied.aurora.refuse_next(action, "InternalFailure", after_effect=True)
+    assert copied.finish(DELETE, retry=(AwsUnavailableError,))["status"] == "DONE"
+    assert deletions(copied) == ["DeleteDBInstance", "DeleteDBInstance", "DeleteDBCluster"]
+    assert final_name(copied) in copied.snapshots()
 
 
 @pytest.mark.parametrize(
     ("action", "code"),
     [("DeleteDBInstance", "DBInstanceNotFound"), ("DeleteDBCluster", "DBClusterNotFoundFault")],
 )
-def test_what_vanishes_while_it_is_deleted_is_deleted(ready: Stage, action: str, code: str) -> None:
+def test_what_vanishes_while_it_is_deleted_is_deleted(copied: Stage, action: str, code: str) -> None:
     """Somebody was quicker by a moment."""
-    ready.aurora.refuse_next(action, code, after_effect=True)
-    assert ready.finish(DELETE)["status"] == "DONE"
+    copied.aurora.refuse_next(action, code, after_effect=True)
+    assert copied.finish(DELETE)["status"] == "DONE"
 
 
-def test_mistake_5_a_throttled_describe_is_not_a_deleted_cluster(ready: Stage) -> None:
+def test_mistake_5_a_throttled_describe_is_not_a_deleted_cluster(copied: Stage) -> None:
     """Else the restore would start over a cluster that is still there."""
-    ready.aurora.refuse_next("DescribeDBClusters", "Throttling", "Rate exceeded")
+    copied.aurora.refuse_next("DescribeDBClusters", "Throttling", "Rate exceeded")
     with pytest.raises(ThrottledError):
-        ready.call(DELETE)
-    assert ready.operation().finished(DELETE) is None
+        copied.call(DELETE)
+    assert copied.operation().finished(DELETE) is None
 
 
-def test_a_final_snapshot_that_fails_fails_the_operation(ready: Stage) -> None:
+def test_a_final_snapshot_that_fails_fails_the_operation(copied: Stage) -> None:
     """The data is in the snapshot to restore from; what the old target held alone is lost, and that is told."""
-    ready.aurora.fail_next("snapshot", final_name(ready))
-    with pytest.raises(SnapshotFailedError, match=f"is gone and its final snapshot {final_name(ready)} is failed"):
-        ready.finish(DELETE)
+    copied.aurora.fail_next("snapshot", final_name(copied))
+    with pytest.raises(SnapshotFailedError, match=f"is gone and its final snapshot {final_name(copied)} is failed"):
+        copied.finish(DELETE)
 
 
-def test_the_final_snapshot_is_waited_for(ready: Stage) -> None:
+def test_the_final_snapshot_is_waited_for(copied: Stage) -> None:
     """Until it stands, the old data is nowhere else."""
-    ready.call(DELETE)
-    ready.clock.advance(5)
-    ready.call(DELETE)
-    for records in ready.aurora._world.places.values():
-        if final_name(ready) in records.snapshots:
-            pending = records.snapshots[final_name(ready)].pending
+    copied.call(DELETE)
+    copied.clock.advance(5)
+    copied.call(DELETE)
+    for records in copied.aurora._world.places.values():
+        if final_name(copied) in records.snapshots:
+            pending = records.snapshots[final_name(copied)].pending
             assert pending is not None
-            pending.due_at = ready.clock.now().replace(year=2027)
-    ready.clock.advance(60)
-    assert ready.call(DELETE)["reason"] == f"{ready.target} is gone, its final snapshot is 0 % taken"
+            pending.due_at = copied.clock.now().replace(year=2027)
+    copied.clock.advance(60)
+    assert copied.call(DELETE)["reason"] == f"{copied.target} is gone, its final snapshot is 0 % taken"
 
 
 def test_a_deletion_that_takes_too_long_times_out(stage: Stage) -> None:
@@ -278,20 +271,20 @@ def test_a_deletion_that_takes_too_long_times_out(stage: Stage) -> None:
         stage.call(DELETE)
 
 
-def test_our_own_restored_cluster_is_never_deleted(ready: Stage) -> None:
+def test_our_own_restored_cluster_is_never_deleted(copied: Stage) -> None:
     """A step that is late finds what the operation has made since, and leaves it."""
-    ready.client("rds").add_tags_to_resource(
-        ResourceName=ready.show()["DBClusterArn"],
-        Tags=[{"Key": "aurora-restore:operation", "Value": ready.operation_id}],
+    copied.client("rds").add_tags_to_resource(
+        ResourceName=copied.show()["DBClusterArn"],
+        Tags=[{"Key": "aurora-restore:operation", "Value": copied.operation_id}],
     )
-    assert "own restored cluster already" in ready.call(DELETE)["reason"]
-    assert deletions(ready) == []
+    assert "own restored cluster already" in copied.call(DELETE)["reason"]
+    assert deletions(copied) == []
 
 
-def test_a_warrant_is_good_for_one_cluster_only(ready: Stage) -> None:
+def test_a_warrant_is_good_for_one_cluster_only(copied: Stage) -> None:
     """Whoever holds it cannot delete another, nor one of the same name that was made again."""
-    ready.finish(DELETE)
-    rds = ready.world.rds(EAST)
+    copied.finish(DELETE)
+    rds = copied.world.rds(EAST)
     other = rds.cluster(SOURCE)
     assert other is not None
     intent = Intent(operation_id="x", sequence=1, action="DeleteDBCluster", subject=other.arn)
@@ -304,10 +297,10 @@ def test_a_warrant_is_good_for_one_cluster_only(ready: Stage) -> None:
         rds.delete_cluster(intent, warrant, other)
 
 
-def test_a_change_that_was_not_announced_is_not_made(ready: Stage) -> None:
+def test_a_change_that_was_not_announced_is_not_made(copied: Stage) -> None:
     """I5: the permission is for the action and the thing that the audit holds."""
-    rds = ready.world.rds(WEST)
-    cluster = rds.cluster(ready.target)
+    rds = copied.world.rds(WEST)
+    cluster = rds.cluster(copied.target)
     assert cluster is not None
     for intent in (
         Intent(operation_id="x", sequence=1, action="DeleteDBCluster", subject=cluster.arn),
@@ -315,4 +308,4 @@ def test_a_change_that_was_not_announced_is_not_made(ready: Stage) -> None:
     ):
         with pytest.raises(UnexpectedError, match="was announced as"):
             rds.modify(intent, cluster, {"DeletionProtection": False})
-    assert ready.show()["Status"] == "available"
+    assert copied.show()["Status"] == "available"

@@ -21,39 +21,25 @@ from tests.steps.world import EAST, ROLE, WEST, Stage
 RESTORE, CHECK = Step.RESTORE_SNAPSHOT, Step.CHECK_RESTORE_STATUS
 
 
-@pytest.fixture
-def ready(stage: Stage) -> Stage:
-    """An operation whose old target is gone and whose restore is next."""
-    stage.run(Step.DELETE_RDS)
-    return stage
-
-
-@pytest.fixture
-def begun(ready: Stage) -> Stage:
-    """An operation whose restore has begun."""
-    ready.run(RESTORE)
-    return ready
-
-
 def records(stage: Stage, region: str = WEST) -> Any:
     """Return the emulator's records of a region, to let happen what the API cannot do."""
     return next(found for place, found in stage.aurora._world.places.items() if place.region == region)
 
 
-def test_mistake_9_the_restore_names_everything_the_target_had(ready: Stage) -> None:
+def test_mistake_9_the_restore_names_everything_the_target_had(deleted: Stage) -> None:
     """Omitted means default: groups, subnets, version, storage, port and tags are all in the call."""
-    ready.run(RESTORE)
-    (call,) = ready.changes("RestoreDBClusterFromSnapshot")
-    operation = ready.operation()
+    deleted.run(RESTORE)
+    (call,) = deleted.changes("RestoreDBClusterFromSnapshot")
+    operation = deleted.operation()
     assert operation.restore_from is not None
-    at = ready.region()
+    at = deleted.region()
     assert call.parameters["SnapshotIdentifier"] == operation.restore_from.arn
     assert set(call.parameters["VpcSecurityGroupIds"]) == {at.security_group, at.other_security_group}
     assert call.parameters["DBSubnetGroupName"] == "private"
     assert call.parameters["DBClusterParameterGroupName"] == "orders-staging-16"
     assert call.parameters["EngineVersion"] == "16.4"
     assert call.parameters["KmsKeyId"] == at.key
-    assert ready.tags(ready.show())["aurora-restore:operation"] == ready.operation_id
+    assert deleted.tags(deleted.show())["aurora-restore:operation"] == deleted.operation_id
 
 
 def test_the_request_s_overrides_win_over_the_captured_shape(stage: Stage) -> None:
@@ -70,29 +56,29 @@ def test_the_request_s_overrides_win_over_the_captured_shape(stage: Stage) -> No
     assert made["EnabledCloudwatchLogsExports"] == ["postgresql"]
 
 
-def test_a_restore_whose_answer_was_lost_is_not_started_twice(ready: Stage) -> None:
+def test_a_restore_whose_answer_was_lost_is_not_started_twice(deleted: Stage) -> None:
     """I4: the retry finds the cluster by the operation's tag."""
-    ready.aurora.refuse_next("RestoreDBClusterFromSnapshot", "InternalFailure", after_effect=True)
+    deleted.aurora.refuse_next("RestoreDBClusterFromSnapshot", "InternalFailure", after_effect=True)
     with pytest.raises(AwsUnavailableError):
-        ready.call(RESTORE)
-    assert ready.call(RESTORE)["reason"] == f"{ready.target} is being restored already"
-    assert len(ready.changes("RestoreDBClusterFromSnapshot")) == 1
+        deleted.call(RESTORE)
+    assert deleted.call(RESTORE)["reason"] == f"{deleted.target} is being restored already"
+    assert len(deleted.changes("RestoreDBClusterFromSnapshot")) == 1
 
 
-def test_a_cluster_that_appears_while_it_is_asked_for_is_looked_at_again(ready: Stage) -> None:
+def test_a_cluster_that_appears_while_it_is_asked_for_is_looked_at_again(deleted: Stage) -> None:
     """Ours or another's: the next look says."""
-    ready.aurora.refuse_next("RestoreDBClusterFromSnapshot", "DBClusterAlreadyExistsFault", after_effect=True)
+    deleted.aurora.refuse_next("RestoreDBClusterFromSnapshot", "DBClusterAlreadyExistsFault", after_effect=True)
     with pytest.raises(NotReadyError, match="appeared while the restore was asked for"):
-        ready.call(RESTORE)
-    assert ready.call(RESTORE)["status"] == "DONE"
+        deleted.call(RESTORE)
+    assert deleted.call(RESTORE)["status"] == "DONE"
 
 
-def test_somebody_else_s_cluster_of_the_name_is_left_alone(ready: Stage) -> None:
+def test_somebody_else_s_cluster_of_the_name_is_left_alone(deleted: Stage) -> None:
     """It was made between deletion and restore; whoever made it must say what it is."""
-    ready.make_target()
+    deleted.make_target()
     with pytest.raises(ForeignResourceError, match=r"was made by somebody else meanwhile\. Find out who"):
-        ready.call(RESTORE)
-    assert ready.changes("RestoreDBClusterFromSnapshot") == []
+        deleted.call(RESTORE)
+    assert deleted.changes("RestoreDBClusterFromSnapshot") == []
 
 
 def test_a_cluster_that_was_replaced_meanwhile_is_left_alone(begun: Stage) -> None:
@@ -220,12 +206,12 @@ def test_an_unknown_status_is_shown_and_not_waited_for(begun: Stage) -> None:
         begun.call(CHECK)
 
 
-def test_a_restore_that_fails_in_aws_fails_the_operation(ready: Stage) -> None:
+def test_a_restore_that_fails_in_aws_fails_the_operation(deleted: Stage) -> None:
     """On its way, as RDS reports it."""
-    ready.aurora.fail_next("restore", ready.target, status="incompatible-network")
-    ready.run(RESTORE)
+    deleted.aurora.fail_next("restore", deleted.target, status="incompatible-network")
+    deleted.run(RESTORE)
     with pytest.raises(RestoreFailedError, match="is incompatible-network"):
-        ready.finish(CHECK)
+        deleted.finish(CHECK)
 
 
 def test_an_instance_whose_answer_was_lost_is_not_made_twice(begun: Stage) -> None:
