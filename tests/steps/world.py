@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from aws_lambda_powertools import Logger
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.dynamodb.models import dynamodb_backends
 from moto.secretsmanager.models import secretsmanager_backends
 
 from aurora_restore.aws.executions import Executions
@@ -27,6 +26,7 @@ from aurora_restore.runtime import Function, Result, Settings, open_world
 from aurora_restore.steps.world import World
 from aurora_restore.store.audit import AuditEvent, verify
 from tests.steps.database import FakeDatabase
+from tests.steps.tables import FakeDynamoDB
 
 EAST, WEST = "us-east-1", "us-west-2"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -69,6 +69,12 @@ class Recorder:
             client.meta.events.register("before-parameter-build", self._hear)
         return client
 
+    def note(self, action: str, parameters: Any) -> None:
+        """Take note of a call to the tables."""
+        if self.is_on:
+            seen = json.loads(json.dumps(parameters, default=str))
+            self.calls.append(Call("dynamodb", WEST, action, seen))
+
     def _hear(self, params: Any, model: Any, context: Any, **_: Any) -> None:
         if self.is_on:
             # deep: the caller may go on using its own
@@ -89,17 +95,8 @@ class Region:
 _NAMES = ("number", "target", "operation_id", "execution", "secret", "request", "database")
 
 
-def _state_of_moto() -> tuple[dict[str, Any], dict[str, Any]]:
-    account = dynamodb_backends[DEFAULT_ACCOUNT_ID][WEST].tables
-    return account, {region: secretsmanager_backends[DEFAULT_ACCOUNT_ID][region] for region in (EAST, WEST)}
-
-
-def _empty_tables(country: "Country") -> None:
-    # moto copies all tables for each transaction: with the operations of all tests in them the last would crawl.
-    dynamodb = country.account.client("dynamodb")
-    for name in (country.settings.state_table, country.settings.audit_table):
-        dynamodb.delete_table(TableName=name)
-    country.account._make_tables(country.settings)
+def _secrets() -> dict[str, Any]:
+    return {region: secretsmanager_backends[DEFAULT_ACCOUNT_ID][region].secrets for region in (EAST, WEST)}
 
 
 @dataclass
@@ -156,7 +153,7 @@ class Saved:
     now: datetime
     places: dict[Any, Any]
     volumes: dict[str, int | None]
-    tables: dict[str, Any]
+    items: dict[tuple[str, str], dict[str, Any]]
     secrets: dict[str, Any]
 
 
@@ -178,7 +175,7 @@ class Stage:
     def __init__(self, country: Country) -> None:
         """Take the account; names that outlive a test (operation, target, secrets) are new."""
         self._country = country
-        _empty_tables(country)
+        self.tables = FakeDynamoDB(country.recorder.note)
         self.clock = VirtualClock(NOON)
         self.plane = RecordsOnly()
         self.aurora = aurora.install(self.plane, self.clock, QUICK)
@@ -197,28 +194,26 @@ class Stage:
 
     def save(self) -> Saved:
         """Remember this stage as it is: clusters, snapshots, tables, secrets and the time."""
-        tables, secrets = _state_of_moto()
         return Saved(
             names={name: deepcopy(getattr(self, name)) for name in _NAMES},
             now=self.clock.now(),
             places=self.aurora.places(),
             volumes=dict(self.plane.volumes),
-            tables=deepcopy(tables),
-            secrets={region: deepcopy(backend.secrets) for region, backend in secrets.items()},
+            items=deepcopy(self.tables.items),
+            secrets={region: deepcopy(dict(secrets)) for region, secrets in _secrets().items()},
         )
 
     def set_to(self, saved: Saved) -> "Stage":
         """Be as the saved stage was; return self."""
-        tables, secrets = _state_of_moto()
         for name, value in saved.names.items():
             setattr(self, name, deepcopy(value))
         self.clock.advance((saved.now - self.clock.now()).total_seconds())
         self.aurora._world.places.update(deepcopy(saved.places))
         self.plane.volumes.update(saved.volumes)
-        tables.update(deepcopy(saved.tables))
-        for region, backend in secrets.items():
-            backend.secrets.clear()
-            backend.secrets.update(deepcopy(saved.secrets[region]))
+        self.tables.items = deepcopy(saved.items)
+        for region, secrets in _secrets().items():
+            secrets.clear()
+            secrets.update(deepcopy(saved.secrets[region]))
         return self
 
     # What a test prepares
@@ -348,6 +343,8 @@ class Stage:
         country = self._country
 
         def client(service: str, region: str | None) -> Any:
+            if service == "dynamodb":
+                return self.tables
             return country.recorder.listen(country.account.client(service, region))
 
         opened = open_world(country.settings, client, self.clock)
