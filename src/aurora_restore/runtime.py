@@ -98,10 +98,10 @@ class Function:
             return self._result(journal.operation, known, 0)
         journal.begin()
         verdict = self._act(journal, world, event)
-        waited_s = journal.operation.waited_s(self._step, world.clock.now())
+        now = world.clock.now()
         if verdict.status is StepStatus.WAIT:
-            check_limit(journal.operation, self._step, waited_s, verdict.reason)
-        return self._result(journal.judge(verdict), verdict, wait_seconds(waited_s))
+            check_limit(journal.operation, self._step, journal.operation.waited_s(self._step, now), verdict.reason)
+        return self._result(journal.judge(verdict), verdict, wait_seconds(journal.operation.quiet_s(self._step, now)))
 
     def _open(self, world: World, event: Event) -> Journal:
         execution, execution_arn = str(event["operation_id"]), str(event["execution_arn"])

@@ -39,7 +39,8 @@ class Journal:
         Raises SourceWouldChangeError when it would change the source (I1).
         """
         guard_source(self.operation.source_arn, action=action, subject=subject)
-        self._commit(self.operation.with_(**changes), EventKind.INTENT, action, subject, why)
+        asking = self.operation.with_(**changes).asking(self._step, self._store.clock.now())
+        self._commit(asking, EventKind.INTENT, action, subject, why)
         sequence = self.operation.audit_sequence
         return Intent(operation_id=self.operation.operation_id, sequence=sequence, action=action, subject=subject)
 
