@@ -13,6 +13,7 @@ AuroraRestoreError
 │   └── ForeignResourceError        the name we need belongs to somebody else
 ├── PreconditionError               the world is not as the step needs it         never retried
 │   ├── PreflightError              what would have failed late, all of it at once
+│   ├── PlanOutdatedError           the world is not as it was when the plan was made
 │   ├── ResourceNotFoundError       a thing that must be there is not
 │   ├── KeyUnusableError            a KMS key is missing, disabled or elsewhere
 │   ├── QuotaExceededError          a quota is full and waiting will not help
@@ -134,6 +135,16 @@ class PreflightError(PreconditionError):
         count = len(self.problems)
         headline = f"nothing was changed, because {count} {'thing' if count == 1 else 'things'} would fail:"
         super().__init__(_as_list(headline, self.problems))
+
+
+class PlanOutdatedError(PreconditionError):
+    """The world differs from what was planned; ``differences`` holds every one, and nothing was started."""
+
+    def __init__(self, differences: Iterable[str]) -> None:
+        """Take a sentence for each difference."""
+        self.differences = tuple(differences)
+        headline = "nothing was started, because the world is not as it was planned:"
+        super().__init__(_as_list(headline, self.differences))
 
 
 class ResourceNotFoundError(PreconditionError):

@@ -32,6 +32,11 @@ class SnapshotRole(StrEnum):
     ARCHIVE = "archive"
 
 
+# A copy or a new snapshot whose operation failed before it was archived is kept and pruned like an archive.
+ARCHIVE_ROLES = frozenset({SnapshotRole.ARCHIVE, SnapshotRole.COPY, SnapshotRole.NEW})
+FINAL_ROLES = frozenset({SnapshotRole.FINAL})
+
+
 def operation_id(name: str, at: datetime, token: str) -> str:
     """Return the id of a new operation: the request's name, the time in UTC and a random token of a few letters."""
     return f"{name}-{at:%Y%m%d-%H%M%S}-{token}"

@@ -293,6 +293,11 @@ class RestoreRequest(_Strict):
     archive: Archive = Field(default_factory=Archive)
     timeouts: Timeouts = Field(default_factory=Timeouts)
     tags: Tags = Field(default_factory=dict, description="Tags of everything the operation makes.")
+    plan: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 of the plan that this request was run from; run --plan sets it, the audit keeps it.",
+    )
 
     @classmethod
     def parse(cls, document: object, *, origin: str = "the request") -> Self:

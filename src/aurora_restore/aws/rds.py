@@ -97,6 +97,11 @@ class Rds:
         answer = call(describe, tolerate=_NO_PARAMETER_GROUP, DBParameterGroupName=group)
         return _family(answer, "DBParameterGroups")
 
+    def quotas(self) -> Mapping[str, tuple[int, int]]:
+        """Return the account's quotas in this region by name: how much is used, and the limit."""
+        answer = demand(self._client.describe_account_attributes)
+        return {quota["AccountQuotaName"]: (quota["Used"], quota["Max"]) for quota in answer["AccountQuotas"]}
+
     def create_snapshot(self, intent: Intent, *, name: str, cluster: str, tags: Mapping[str, str]) -> None:
         """Take a snapshot of a cluster, unless one of this name is there."""
         _expect(intent, "CreateDBClusterSnapshot")

@@ -63,6 +63,10 @@ class Secrets:
         value = {} if answer is None else _parse(name, answer.get("SecretString"))
         return Secret(arn=description["ARN"], value=value)
 
+    def exists(self, name: str) -> bool:
+        """Say whether there is a secret of this name or ARN; its value is not read."""
+        return call(self._client.describe_secret, tolerate=_MISSING, SecretId=name) is not None
+
     def create(
         self, intent: Intent, *, name: str, value: Mapping[str, Any], kms_key: str | None, tags: Mapping[str, str]
     ) -> None:

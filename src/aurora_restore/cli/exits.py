@@ -7,6 +7,7 @@ from aurora_restore.errors import (
     AwsRefusedError,
     ConfigurationError,
     OperationNotFoundError,
+    PlanOutdatedError,
     PreflightError,
     RequestError,
     ResourceNotFoundError,
@@ -30,7 +31,7 @@ def exit_code(error: AuroraRestoreError) -> ExitCode:
     That an operation failed is no error of the command that watches it: ``run`` and ``watch`` say FAILED themselves.
     """
     match error:
-        case RequestError() | OperationNotFoundError() | PreflightError():
+        case RequestError() | OperationNotFoundError() | PreflightError() | PlanOutdatedError():
             return ExitCode.USAGE
         # The command line reads the deployment's own things only: one that AWS does not find or refuses is the
         # deployment, the credentials or the network, never what the user asked for.

@@ -35,6 +35,7 @@ COMMANDS = (
     Command("init", "requests", "Write a commented example of a request."),
     Command("validate", "requests", "Say what is wrong with a request, all of it at once."),
     Command("schema", "requests", "Print the JSON Schema of a request, for editors."),
+    Command("plan", "plan", "Show what an operation would do, and everything that would stop it."),
     Command("run", "run", "Start an operation and watch it to its end."),
     Command("watch", "run", "Watch an operation to its end."),
     Command("resume", "recovery", "Go on with an operation that failed or was stopped."),

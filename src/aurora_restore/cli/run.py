@@ -8,20 +8,29 @@ import typer
 from aurora_restore import names
 from aurora_restore.cli.documents import operation_document
 from aurora_restore.cli.exits import ExitCode
-from aurora_restore.cli.options import DEFAULT_STACK, Json, OperationId, Region, RequestFile, Stack
+from aurora_restore.cli.options import DEFAULT_STACK, Json, OperationId, Region, Stack
 from aurora_restore.cli.output import error_document, print_json, say, stdout
 from aurora_restore.cli.pipeline import Pipeline, find_operation, has_begun, open_pipeline
+from aurora_restore.cli.plan import planned_request, read_plan
 from aurora_restore.cli.presentation import print_outcome
 from aurora_restore.cli.progress import display_for, follow
 from aurora_restore.cli.reading import read_request
 from aurora_restore.clock import SystemClock
 from aurora_restore.errors import ConfigurationError, OperationNotFoundError, TransientError
 from aurora_restore.operation import Operation, OperationStatus
+from aurora_restore.request import RestoreRequest
 
 
 def run(
-    file: RequestFile,
+    file: Annotated[
+        str,
+        typer.Argument(metavar="[FILE]", show_default=False, help="The request, YAML or JSON; - reads stdin."),
+    ] = "",
     *,
+    plan: Annotated[
+        str,
+        typer.Option("--plan", metavar="PLAN", show_default=False, help="Run what plan --out wrote, or refuse."),
+    ] = "",
     watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Watch it to its end, or only start it.")] = True,
     as_json: Json = False,
     stack: Stack = DEFAULT_STACK,
@@ -29,10 +38,10 @@ def run(
 ) -> None:
     """Start an operation and watch it to its end.
 
-    Ctrl-C ends the watching, never the operation: it goes on in AWS.
+    With --plan in place of FILE it refuses, with exit 2, when the world is not as it was planned. Ctrl-C ends the
+    watching, never the operation: it goes on in AWS.
     """
-    request = read_request(file)
-    pipeline = open_pipeline(stack, region)
+    pipeline, request = _asked(file, plan, stack, region)
     operation_id = names.operation_id(request.name, SystemClock().now(), secrets.token_hex(3))
     try:
         execution_arn = pipeline.executions.start(
@@ -49,6 +58,18 @@ def run(
         print_json({"operation_id": operation_id, "execution_arn": execution_arn})
     else:
         stdout().print(f"Started {operation_id}\nWatch it: aurora-restore watch {operation_id}", soft_wrap=True)
+
+
+def _asked(file: str, plan: str, stack: str, region: str | None) -> tuple[Pipeline, RestoreRequest]:
+    """Return the pipeline, and the request in ``file``, or the one in ``plan`` if it still fits the world."""
+    if bool(file) == bool(plan):
+        raise typer.BadParameter("give a request or --plan PLAN, one of the two", param_hint="FILE")
+    if file:
+        request = read_request(file)
+        return open_pipeline(stack, region), request
+    planned = read_plan(plan)
+    pipeline = open_pipeline(stack, region)
+    return pipeline, planned_request(pipeline, planned)
 
 
 def watch(

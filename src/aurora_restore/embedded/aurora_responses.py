@@ -163,6 +163,9 @@ class AuroraResponse(RDSResponse):
     def modify_db_cluster_snapshot_attribute(self) -> ActionResult:
         return self._one("DBClusterSnapshotAttributesResult", lambda to: to.snapshots.share)
 
+    def describe_account_attributes(self) -> ActionResult:
+        return self._one("AccountQuotas", lambda to: to.snapshots.quotas)
+
     # AWS has the default groups always, moto only those that somebody made.
 
     def describe_db_cluster_parameter_groups(self) -> ActionResult:

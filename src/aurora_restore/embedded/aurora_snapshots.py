@@ -19,6 +19,8 @@ from aurora_restore.embedded.aurora_rules import Params, Refused
 from aurora_restore.embedded.aurora_world import World, find_cluster, find_snapshot, require_available
 
 MANUAL_SNAPSHOTS_A_REGION = 100
+CLUSTERS_A_REGION = 40
+INSTANCES_A_REGION = 40
 COPIES_ACROSS_REGIONS_IN_FLIGHT = 5
 
 
@@ -100,6 +102,16 @@ class Snapshots:
             raise Refused(
                 "SnapshotQuotaExceeded", f"Cannot create more than {MANUAL_SNAPSHOTS_A_REGION} manual snapshots"
             )
+
+    def quotas(self, place: Place, params: Params) -> list[Rendered]:  # noqa: ARG002
+        """DescribeAccountAttributes, as far as this Aurora counts things; only snapshots are held to theirs."""
+        records = self._world.records(place)
+        manual = [snapshot for snapshot in records.snapshots.values() if snapshot.snapshot_type == "manual"]
+        return [
+            {"AccountQuotaName": "ManualClusterSnapshots", "Used": len(manual), "Max": MANUAL_SNAPSHOTS_A_REGION},
+            {"AccountQuotaName": "DBClusters", "Used": len(records.clusters), "Max": CLUSTERS_A_REGION},
+            {"AccountQuotaName": "DBInstances", "Used": len(records.instances), "Max": INSTANCES_A_REGION},
+        ]
 
     def copy(self, place: Place, params: Params) -> Rendered:
         """CopyDBClusterSnapshot: called where the copy is to be; the source of another region is named by its ARN."""

@@ -3,15 +3,19 @@
 from collections.abc import Iterable
 
 from aurora_restore.aws.rds import Rds
-from aurora_restore.names import OPERATION_TAG, ROLE_TAG, STACK_TAG, TARGET_TAG, SnapshotRole
+from aurora_restore.names import (
+    ARCHIVE_ROLES,
+    FINAL_ROLES,
+    OPERATION_TAG,
+    ROLE_TAG,
+    STACK_TAG,
+    TARGET_TAG,
+    SnapshotRole,
+)
 from aurora_restore.operation import Operation, Verdict, require
 from aurora_restore.snapshots import Snapshot, SnapshotStatus, to_prune
 from aurora_restore.steps.world import World
 from aurora_restore.store.journal import Journal
-
-# A copy or a new snapshot whose operation failed before this step is kept and pruned like an archive.
-_ARCHIVES = frozenset({SnapshotRole.ARCHIVE, SnapshotRole.COPY, SnapshotRole.NEW})
-_FINALS = frozenset({SnapshotRole.FINAL})
 
 
 def run(journal: Journal, world: World) -> Verdict:
@@ -21,7 +25,7 @@ def run(journal: Journal, world: World) -> Verdict:
     kept = _archive(journal, rds)
     _drop_intermediate(journal, world)
     own = [snapshot for snapshot in rds.own_snapshots(_mine(operation)) if snapshot.status is SnapshotStatus.AVAILABLE]
-    pruned = [*_prune(journal, rds, own, _ARCHIVES, world), *_prune(journal, rds, own, _FINALS, world)]
+    pruned = [*_prune(journal, rds, own, ARCHIVE_ROLES, world), *_prune(journal, rds, own, FINAL_ROLES, world)]
     older = f"; {len(pruned)} older ones are pruned: {', '.join(pruned)}" if pruned else "; nothing older is to prune"
     return Verdict.done(f"{kept}{older}")
 

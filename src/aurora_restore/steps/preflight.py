@@ -43,6 +43,7 @@ class Findings:
 
     source: Cluster | None
     snapshot: Snapshot | None
+    target: Cluster | None
     old_target: OldTarget | None
     kms_key_arn: str | None
     secrets_key_arn: str | None
@@ -73,6 +74,7 @@ def examine(request: RestoreRequest, world: World) -> Findings:
     return Findings(
         source=source,
         snapshot=snapshot,
+        target=target,
         old_target=old,
         kms_key_arn=key,
         secrets_key_arn=world.keys(request.target.region).for_secrets(key) if key else None,

@@ -52,7 +52,9 @@ def accept(world: World, *, execution: str, execution_arn: str, document: object
         request=request,
     )
     journal = Journal(world.store, operation, Step.SNAPSHOT_CHECK)
-    journal.note("AcceptRequest", operation.target, f"{request.name}: {request.source.cluster} to {operation.target}")
+    planned = f", as planned in {request.plan}" if request.plan else ""
+    detail = f"{request.name}: {request.source.cluster} to {operation.target}{planned}"
+    journal.note("AcceptRequest", operation.target, detail)
     return journal
 
 
