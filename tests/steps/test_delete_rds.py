@@ -148,6 +148,17 @@ def test_a_target_that_appeared_later_is_not_deleted(bare: Stage) -> None:
     assert "the shape of the target is not captured and stored" in refused(bare)
 
 
+def test_a_deletion_by_somebody_else_is_waited_for(copied: Stage) -> None:
+    """It is the cluster that was captured: what is to go goes."""
+    rds = copied.client("rds")
+    for instance in copied.instances():
+        rds.delete_db_instance(DBInstanceIdentifier=instance["DBInstanceIdentifier"], SkipFinalSnapshot=True)
+    rds.delete_db_cluster(DBClusterIdentifier=copied.target, SkipFinalSnapshot=True)
+    assert copied.call(DELETE)["reason"] == f"{copied.target} is being deleted"
+    assert copied.finish(DELETE)["status"] == "DONE"
+    assert deletions(copied) == []
+
+
 def test_another_s_deletion_of_another_cluster_is_not_waited_for(copied: Stage) -> None:
     """The one that is leaving is not the one that was captured."""
     remade(copied)

@@ -355,6 +355,38 @@ def test_a_target_that_somebody_is_deleting_is_refused(stage: Stage) -> None:
     assert "is being deleted by somebody else: wait until it is gone" in problems(stage)
 
 
+def test_a_member_of_a_global_cluster_is_refused(stage: Stage) -> None:
+    """RDS deletes none. The emulator has no global clusters: its answer is edited."""
+    client = stage.client("rds")
+
+    def join(parsed: dict[str, Any], **_: Any) -> None:
+        for cluster in parsed["DBClusters"]:
+            cluster["GlobalClusterIdentifier"] = "world"
+
+    client.meta.events.register("after-call.rds.DescribeDBClusters", join)
+    try:
+        assert "is a member of the global cluster world: remove it from there first" in problems(stage)
+    finally:
+        client.meta.events.unregister("after-call.rds.DescribeDBClusters", join)
+
+
+def test_a_network_that_does_not_fit_is_refused(stage: Stage) -> None:
+    """A security group that is not there, and one of another VPC than the subnet group's."""
+    ec2 = stage.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    elsewhere = ec2.create_security_group(GroupName=f"far-{stage.number}", Description="x", VpcId=vpc)["GroupId"]
+    stage.ask(target={"security_groups": [elsewhere, "sg-00000000"]})
+    told = problems(stage)
+    assert "there is no security group sg-00000000 in us-west-2" in told
+    assert f"the security group {elsewhere} is in {vpc}, the subnet group private in vpc-" in told
+
+
+def test_an_instance_class_that_is_not_offered_is_refused(stage: Stage) -> None:
+    """A misspelt class would be refused when the cluster is restored already."""
+    stage.ask(target={"instances": [{"class": "db.r99.huge"}]})
+    assert "us-west-2 offers no db.r99.huge for aurora-postgresql 16.4" in problems(stage)
+
+
 def test_an_older_engine_version_is_refused(stage: Stage) -> None:
     """Data of 16.4 does not go into 15.8: AWS would say so after the old target is gone."""
     stage.ask(target={"engine_version": "15.8", "parameter_group": None})

@@ -1,0 +1,228 @@
+"""Step 7: the database's users become what the request says; passwords live in secrets and nowhere else (I6, I7)."""
+
+from typing import Any
+
+import pytest
+
+from aurora_restore.database.engine import Change, ChangeKind, DesiredState, Endpoint, Login
+from aurora_restore.errors import (
+    AwsUnavailableError,
+    DatabaseRefusedError,
+    NotReadyError,
+    PreconditionError,
+    StepTimedOutError,
+    UnexpectedError,
+)
+from aurora_restore.operation import Intent, Step
+from tests.steps.database import FakeDatabase
+from tests.steps.world import WEST, Stage
+
+USERS = Step.SETUP_DB_USERS
+
+
+def with_users(stage: Stage, *users: dict[str, Any], **more: Any) -> Stage:
+    """Let the stage's operation, restored already, have asked for other users."""
+    stage.ask(users=list(users), **more)
+    store, operation = stage.world.store, stage.operation()
+    request = operation.wanted.model_validate(stage.request)
+    changed = operation.with_(request=request, version=operation.version + 1)
+    store.state.write([store.operations.write(changed)])
+    return stage
+
+
+def test_the_listed_user_can_log_in_and_nobody_else(usable: Stage) -> None:
+    """I7: production's login is gone; the verdict says who is left."""
+    assert "legacy" in usable.database.roles
+    result = usable.call(USERS)
+    assert result["reason"] == "2 changes made; 2 can log in (app, postgres); nobody else can log in"
+    assert set(usable.database.roles) == {"app"}
+    password = usable.secret_value(usable.secret)["password"]
+    endpoint = Endpoint("127.0.0.1", 5544)
+    assert usable.database.can_log_in(endpoint, Login("app", password), "orders")
+    assert not usable.database.can_log_in(endpoint, Login("legacy", "testing-legacy"), "orders")
+    assert usable.operation().logins == ("app", "postgres")
+
+
+def test_a_secret_is_made_in_the_form_that_rotation_reads(usable: Stage) -> None:
+    """With the new endpoint, under the target's key, tagged as the operation's."""
+    usable.call(USERS)
+    value = usable.secret_value(usable.secret)
+    assert len(value.pop("password")) == 32
+    assert value == {
+        "engine": "postgres",
+        "host": "127.0.0.1",
+        "port": 5544,
+        "dbname": "orders",
+        "username": "app",
+        "dbClusterIdentifier": usable.target,
+    }
+    described = usable.client("secretsmanager").describe_secret(SecretId=usable.secret)
+    assert described["KmsKeyId"] == usable.region().key
+    assert {"Key": "aurora-restore:operation", "Value": usable.operation_id} in described["Tags"]
+    assert usable.operation().user_secrets == {"app": described["ARN"]}
+
+
+def test_the_engine_is_given_the_managed_master_and_the_new_endpoint(usable: Stage) -> None:
+    """Production's master password is never read: RDS has put a new one in its own secret."""
+    usable.call(USERS)
+    endpoint, master = usable.database.tried[0]
+    managed = usable.secret_value(usable.show()["MasterUserSecret"]["SecretArn"])
+    assert (str(endpoint), master.user, master.password) == ("127.0.0.1:5544", "postgres", managed["password"])
+
+
+def test_run_twice_nothing_changes(usable: Stage) -> None:
+    """Killed before its answer was written, it finds everything as it left it."""
+    usable.call(USERS)
+    users, changes = dict(usable.database.roles), len(usable.changes())
+    with_users(usable, *usable.request["users"])
+    operation = usable.operation()
+    steps = {step: record for step, record in operation.steps.items() if step is not USERS}
+    store = usable.world.store
+    store.state.write([store.operations.write(operation.with_(steps=steps, version=operation.version + 1))])
+    assert usable.call(USERS)["reason"].startswith("0 changes made")
+    assert (usable.database.roles, len(usable.changes()), usable.database.applied) == (users, changes, 1)
+
+
+def test_an_existing_secret_s_password_is_used_and_its_endpoint_updated(usable: Stage) -> None:
+    """Consumers keep their stable secret: password and own fields stay, the place is brought up to date."""
+    secrets = usable.client("secretsmanager")
+    secrets.create_secret(
+        Name=usable.secret,
+        SecretString='{"username": "app", "password": "testing-stable", "host": "old", "pool": 7}',
+    )
+    usable.call(USERS)
+    value = usable.secret_value(usable.secret)
+    assert (value["password"], value["host"], value["pool"]) == ("testing-stable", "127.0.0.1", 7)
+    assert usable.database.roles["app"].password == "testing-stable"
+    assert [call.action for call in usable.changes() if call.service == "secretsmanager"] == ["PutSecretValue"]
+
+
+def test_a_secret_of_another_user_is_not_used(usable: Stage) -> None:
+    """It came after the preflight. Nobody gets somebody else's password."""
+    usable.client("secretsmanager").create_secret(
+        Name=usable.secret, SecretString='{"username": "admin", "password": "testing-admin"}'
+    )
+    with pytest.raises(PreconditionError, match="is for the user admin, not for app"):
+        usable.call(USERS)
+    assert "app" not in usable.database.roles
+
+
+def test_a_secret_whose_making_was_not_answered_is_found(usable: Stage) -> None:
+    """I4: no second secret, no second password."""
+    secrets = usable.client("secretsmanager")
+
+    def lose(http_response: Any, parsed: Any, **_: Any) -> None:
+        http_response.status_code = parsed["ResponseMetadata"]["HTTPStatusCode"] = 500
+        parsed["Error"] = {"Code": "InternalServiceError", "Message": "lost"}
+
+    secrets.meta.events.register("after-call.secrets-manager.CreateSecret", lose)
+    try:
+        with pytest.raises(AwsUnavailableError):
+            usable.call(USERS)
+    finally:
+        secrets.meta.events.unregister("after-call.secrets-manager.CreateSecret", lose)
+    first = usable.secret_value(usable.secret)
+    assert usable.call(USERS)["status"] == "DONE"
+    assert usable.secret_value(usable.secret) == first
+
+
+def test_a_user_with_iam_has_no_secret(usable: Stage) -> None:
+    """A token is the way in."""
+    with_users(usable, {"name": "oncall", "iam": True})
+    usable.call(USERS)
+    assert usable.database.roles["oncall"].iam
+    assert usable.database.roles["oncall"].password is None
+    assert usable.operation().user_secrets == {}
+
+
+def test_logins_are_kept_if_the_request_says_so(usable: Stage) -> None:
+    """And the verdict says that they were."""
+    with_users(usable, *usable.request["users"], logins="keep")
+    assert usable.call(USERS)["reason"].endswith("the source's logins were kept")
+    assert set(usable.database.roles) == {"legacy", "app"}
+
+
+def test_a_database_that_does_not_answer_yet_is_waited_for(usable: Stage) -> None:
+    """An endpoint appears before the server behind it."""
+    usable.database.silent_for = 2
+    assert usable.call(USERS)["reason"] == "the database does not answer yet: 127.0.0.1:5544 does not answer"
+    assert usable.finish(USERS)["status"] == "DONE"
+    assert len(usable.changes("CreateSecret")) == 1
+
+
+def test_a_database_that_never_answers_times_out(usable: Stage) -> None:
+    """After the request's limit."""
+    usable.database.silent_for = 10_000
+    with pytest.raises(StepTimedOutError, match=r"SetupDBUsers has waited for 30 minutes.*does not answer yet"):
+        usable.finish(USERS)
+
+
+def test_a_refusal_of_the_database_fails_the_operation(usable: Stage) -> None:
+    """It would be refused again."""
+    usable.database.refuses = "role postgres may not do this"
+    with pytest.raises(DatabaseRefusedError):
+        usable.call(USERS)
+
+
+def test_what_users_can_do_beyond_their_grants_is_reported(usable: Stage) -> None:
+    """Once, however often it is seen."""
+    usable.database.remarked = ("everybody may create tables in the schema public",)
+    usable.call(USERS)
+    assert usable.operation().not_restored == usable.database.remarked
+
+
+def test_a_missing_master_secret_is_looked_for_again(usable: Stage) -> None:
+    """Not visible yet."""
+    arn = usable.show()["MasterUserSecret"]["SecretArn"]
+    usable.client("secretsmanager").delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
+    with pytest.raises(NotReadyError, match="cannot be seen yet"):
+        usable.call(USERS)
+
+
+def test_a_new_secret_that_cannot_be_seen_yet_is_looked_for_again(usable: Stage) -> None:
+    """Eventual consistency: the password is not made a second time."""
+    client = usable.client("secretsmanager")
+
+    def hide(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
+        if parsed.get("Name") == usable.secret:
+            http_response.status_code = 400
+            parsed["Error"] = {"Code": "ResourceNotFoundException", "Message": "not yet"}
+
+    client.meta.events.register("after-call.secrets-manager.DescribeSecret", hide)
+    try:
+        with pytest.raises(NotReadyError, match="was made and cannot be seen yet"):
+            usable.call(USERS)
+    finally:
+        client.meta.events.unregister("after-call.secrets-manager.DescribeSecret", hide)
+    first = usable.secret_value(usable.secret)
+    assert usable.finish(USERS)["status"] == "DONE"
+    assert usable.secret_value(usable.secret) == first
+
+
+class Wordy(FakeDatabase):
+    """Finds ten thousand differences."""
+
+    def plan(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[Change, ...]:  # noqa: ARG002
+        return (Change(ChangeKind.GRANT, "app", "orders", "a grant on a table with a long name"),) * 10_000
+
+
+def test_an_event_stays_small_however_many_changes_there_are(usable: Stage) -> None:
+    """DynamoDB takes 400 KB an item; the count is told, and the beginning."""
+    usable.database = Wordy()
+    usable.call(USERS)
+    (event,) = [event for event in usable.events() if event.action == "SetupUsers"]
+    assert event.detail.startswith("10000 changes: a grant")
+    assert len(event.detail) < 25_000
+
+
+def test_a_secret_that_was_not_announced_is_not_written(usable: Stage) -> None:
+    """I5: neither made nor changed."""
+    secrets = usable.world.secrets(WEST)
+    wrong = Intent(operation_id="x", sequence=1, action="DeleteDBCluster", subject="x")
+    with pytest.raises(UnexpectedError):
+        secrets.create(wrong, name=usable.secret, value={}, kms_key=None, tags={})
+    secret = secrets.find(usable.show()["MasterUserSecret"]["SecretArn"])
+    assert secret is not None
+    assert secret.password not in repr(secret)
+    with pytest.raises(UnexpectedError):
+        secrets.put(wrong, secret, {})
