@@ -14,13 +14,13 @@ INSTALLED := $(VENV)/.installed
 MAKEFLAGS += --keep-going --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-format check-lint check-types check-imports check-workflow bench format lock clean
+.PHONY: help demo test check check-format check-lint check-types check-imports check-workflow bench bench-embedded bench-orchestration format lock clean
 
 help:
 	@echo 'make demo    restore a real database on this machine, start to end (ARGS="--rows 1000000 --keep")'
 	@echo 'make test    run every test on $(WORKERS) cores (WORKERS=n), then the coverage gate'
 	@echo 'make check   formatting, lint, types, import rules, the state machine; silent where all is well'
-	@echo 'make bench   measure snapshot and restore of the embedded account'
+	@echo 'make bench   measure the embedded account, and what waiting costs an operation (bench-embedded, bench-orchestration)'
 	@echo 'make format  format the code and mend what ruff can mend'
 	@echo 'make lock    write requirements.lock anew (developers; needs the network)'
 	@echo 'make clean   remove .venv and everything else that is made here'
@@ -55,8 +55,13 @@ check-imports: $(INSTALLED)
 check-workflow: $(INSTALLED)
 	@report=$$($(BIN)/statelint src/aurora_restore/workflow/restore.asl.json 2>&1) || { echo "$$report" >&2; exit 1; }
 
-bench: $(INSTALLED)
-	@$(BIN)/python benchmarks/embedded.py $(ARGS)
+bench: bench-orchestration bench-embedded
+
+bench-embedded: $(INSTALLED)
+	@$(BIN)/python -m benchmarks.embedded $(ARGS)
+
+bench-orchestration: $(INSTALLED)
+	@$(BIN)/python -m benchmarks.orchestration $(ARGS)
 
 format: $(INSTALLED)
 	@$(BIN)/ruff check --quiet --fix . || true

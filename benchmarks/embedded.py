@@ -5,8 +5,6 @@ Prints a table and writes benchmarks/results/embedded.json. The README beside th
 
 import argparse
 import json
-import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -20,6 +18,7 @@ import psycopg
 
 from aurora_restore.embedded.dataplane import MasterUser
 from aurora_restore.embedded.postgres import PostgresServers
+from benchmarks import machine
 
 RESULTS = Path(__file__).resolve().parent / "results"
 _MASTER = MasterUser("postgres", "testing")
@@ -50,7 +49,7 @@ def main() -> None:
             measurements += _measure(servers, rows, options.repeat)
     print(_table(measurements))
     RESULTS.mkdir(exist_ok=True)
-    report = {"machine": _machine(), "repeat": options.repeat, "results": [asdict(one) for one in measurements]}
+    report = {"machine": machine.describe(), "repeat": options.repeat, "results": [asdict(one) for one in measurements]}
     (RESULTS / "embedded.json").write_text(f"{json.dumps(report, indent=2)}\n")
 
 
@@ -117,10 +116,6 @@ def _table(measurements: Iterable[Measurement]) -> str:
         for one in measurements
     ]
     return "\n".join(lines)
-
-
-def _machine() -> dict[str, object]:
-    return {"system": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version()}
 
 
 if __name__ == "__main__":
