@@ -37,7 +37,7 @@ def empty_bundle() -> bytes:
     return bundle.getvalue()
 
 
-def _awaited(look: Callable[[], T | None], what: str) -> T:
+def awaited(look: Callable[[], T | None], what: str) -> T:
     give_up = time.monotonic() + _WITHIN_S
     while time.monotonic() < give_up:
         if (found := look()) is not None:
@@ -110,7 +110,7 @@ class Emulator:
             description: dict[str, Any] = self.states.describe_execution(executionArn=execution)
             return description if description["status"] != "RUNNING" else None
 
-        return _awaited(describe, f"the end of {execution}")
+        return awaited(describe, f"the end of {execution}")
 
     def last_event(self, execution: str) -> str:
         """Wait, for real, until the history of an execution is complete; return the type of its last event."""
@@ -119,7 +119,7 @@ class Emulator:
             kind = str(self.history(execution)[-1]["type"])
             return kind if kind.startswith("Execution") else None
 
-        return _awaited(last, f"the last event of {execution}")
+        return awaited(last, f"the last event of {execution}")
 
     def output(self, definition: dict[str, Any], request: Any = None) -> Any:
         """Run a definition to its end, which must be a success; return its output."""

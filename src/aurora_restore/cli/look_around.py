@@ -8,8 +8,9 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from aurora_restore.aws.deployment import Deployment
 from aurora_restore.embedded.account import EmbeddedAccount
-from aurora_restore.embedded.sample import DATABASE, SOURCE_REGION, TARGET, TARGET_REGION, Sample, request
+from aurora_restore.embedded.sample import DATABASE, SOURCE_REGION, TARGET, TARGET_REGION, Database, Sample, request
 from aurora_restore.embedded.shop import LOGIN_PASSWORD
 from aurora_restore.operation import Operation
 
@@ -35,8 +36,8 @@ def print_everything(console: Console, account: EmbeddedAccount, sample: Sample,
     print_block(console, "It goes on until Ctrl-C. In another shell, first", exports(account.server.url))
     ours = [f"aurora-restore {words}" for words in (f"status {operation.operation_id}", "audit --verify", "history")]
     ours[1] += f" {operation.operation_id}"
-    print_block(console, "Then look at what the operation did", [*ours, *aws_commands(sample)])
-    print_block(console, "The databases", [*databases(sample), *_target_commands(operation)])
+    print_block(console, "Then look at what the operation did", [*ours, *aws_commands(sample.deployment)])
+    print_block(console, "The databases", [*databases(sample.source), *_target_commands(operation)])
     console.print()
 
 
@@ -48,10 +49,10 @@ def _target_commands(operation: Operation) -> Iterator[str]:
             yield f"psql -h {restored.endpoint} -p {restored.port} -U {user.name} {restored.database or ''}".rstrip()
 
 
-def databases(sample: Sample) -> Iterator[str]:
+def databases(source: Database) -> Iterator[str]:
     """Yield the command that opens the source as its application does."""
-    place = sample.source.endpoint
-    yield f"PGPASSWORD={LOGIN_PASSWORD} psql -h {place.host} -p {place.port} -U orders_app {sample.source.name}"
+    place = source.endpoint
+    yield f"PGPASSWORD={LOGIN_PASSWORD} psql -h {place.host} -p {place.port} -U orders_app {source.name}"
 
 
 def restored_database() -> Iterator[str]:
@@ -68,17 +69,17 @@ def password_of(secret: str) -> str:
     return f"aws secretsmanager get-secret-value --secret-id '{secret}' --query SecretString --output text"
 
 
-def aws_commands(sample: Sample) -> Iterator[str]:
+def aws_commands(deployment: Deployment) -> Iterator[str]:
     """Yield some calls that show what there is, and what the pipeline has done."""
     yield f"aws rds describe-db-clusters --region {SOURCE_REGION} {_CLUSTERS}"
     yield f"aws rds describe-db-clusters {_CLUSTERS}"
-    yield f"aws dynamodb scan --table-name {sample.deployment.state_table}"
-    yield f"aws dynamodb scan --table-name {sample.deployment.audit_table}"
+    yield f"aws dynamodb scan --table-name {deployment.state_table}"
+    yield f"aws dynamodb scan --table-name {deployment.audit_table}"
 
 
-def start_execution(sample: Sample, file: Path) -> str:
+def start_execution(deployment: Deployment, file: Path) -> str:
     """Return the command that starts an operation without our command line."""
-    arn, quoted_url = sample.deployment.state_machine_arn, shlex.quote(f"file://{file}")
+    arn, quoted_url = deployment.state_machine_arn, shlex.quote(f"file://{file}")
     return f"aws stepfunctions start-execution --state-machine-arn {arn} --input {quoted_url}"
 
 

@@ -2,22 +2,24 @@
 
 import json
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 from rich.console import Console
 
+from aurora_restore import names
 from aurora_restore.cli.demo import PostgresBin
 from aurora_restore.cli.output import stdout
 from aurora_restore.cli.signals import ended_in_order
-from aurora_restore.embedded.opening import opened
+from aurora_restore.embedded.opening import Opened, opened, opened_again
+from aurora_restore.embedded.persistence import STATE_FILE
 from aurora_restore.embedded.shop import DEFAULT_ROWS, FEWEST_ROWS
 
 if TYPE_CHECKING:
+    from aurora_restore.aws.deployment import Deployment
     from aurora_restore.embedded.account import EmbeddedAccount
-    from aurora_restore.embedded.sample import Sample
 
 _CARE_EVERY_S: Final = 20
 _REQUEST_FILE: Final = "request.json"
@@ -37,7 +39,7 @@ def serve(
             "--dir",
             metavar="DIR",
             show_default=False,
-            help="Keep the databases' files here, in a new or empty directory; unset: a temporary one.",
+            help="Keep the account here, and go on with the one that is kept here; unset: a temporary directory.",
         ),
     ] = None,
     rows: Annotated[
@@ -55,32 +57,58 @@ def serve(
     console = stdout()
     with ended_in_order():
         console.print("Bringing up an AWS account with real databases on this machine")
-        with opened(directory, binaries=postgres_bin, port=port) as world:
-            # Now, and not before: they import moto, while the account's first database is being made.
-            from aurora_restore.cli import rehearsal  # noqa: PLC0415
-
-            sample = rehearsal.build(world.account, rows, None)
+        with _account(directory, console, port, postgres_bin) as world:
+            deployment = _bring_up(world, rows)
             request = _write_request(world.directory)
             with suppress(KeyboardInterrupt):
-                _print_instructions(console, world.account, sample, request)
-                _serve_until_the_end(world.account)
+                _print_interrupted(console, world)
+                _print_instructions(console, world.account, deployment, request)
+                _serve_until_the_end(world)
             console.print("\nEnding the databases")
 
 
+def _account(
+    directory: Path | None, console: Console, port: int | None, postgres_bin: Path | None
+) -> AbstractContextManager[Opened]:
+    if directory is None:
+        return opened(binaries=postgres_bin, port=port)
+    return opened_again(directory, lambda line: console.print(line, soft_wrap=True), binaries=postgres_bin, port=port)
+
+
+def _bring_up(world: Opened, rows: int) -> "Deployment":
+    """Fill a new account with the sample world, and let it be kept if it has a place; return what is deployed in it."""
+    # Now, and not before: they import moto, while the account's first database is being made.
+    from aurora_restore.aws.deployment import read_deployment  # noqa: PLC0415
+    from aurora_restore.cli import rehearsal  # noqa: PLC0415
+    from aurora_restore.embedded.account import DEFAULT_STACK  # noqa: PLC0415
+    from aurora_restore.embedded.sample import keep_snapshot_young  # noqa: PLC0415
+
+    if world.is_again:
+        # It may have been away for days.
+        keep_snapshot_young(world.account)
+    else:
+        rehearsal.build(world.account, rows, None)
+    if world.keeper is not None:
+        world.keeper.start(world.account, world.account.server.port)
+    return read_deployment(world.account.client("ssm"), DEFAULT_STACK)
+
+
 def _refuse_used(directory: Path) -> None:
-    """Refuse a directory that holds anything: an earlier account's databases would be found without their clusters."""
-    if not directory.exists():
+    """Refuse a directory that holds anything but an account that was kept there."""
+    if not directory.exists() or (directory / STATE_FILE).is_file():
         return
     if not directory.is_dir():
         raise typer.BadParameter(f"{directory} is not a directory", param_hint="--dir")
     if (directory / "volumes").is_dir():
         raise typer.BadParameter(
-            f"{directory} holds the databases of an earlier account, whose clusters and snapshots are not kept yet;"
+            f"{directory} holds the databases of an earlier account that ended before it was ready;"
             " name an empty directory, or remove this one first",
             param_hint="--dir",
         )
     if any(directory.iterdir()):
-        raise typer.BadParameter(f"{directory} is not empty; name a new or empty directory", param_hint="--dir")
+        raise typer.BadParameter(
+            f"{directory} is not empty and holds no account; name a new or empty directory", param_hint="--dir"
+        )
 
 
 def _write_request(directory: Path) -> Path:
@@ -91,22 +119,35 @@ def _write_request(directory: Path) -> Path:
     return path
 
 
-def _print_instructions(console: Console, account: "EmbeddedAccount", sample: "Sample", request: Path) -> None:
-    from aurora_restore.cli import look_around as look  # noqa: PLC0415
+def _print_interrupted(console: Console, world: Opened) -> None:
+    for execution in world.interrupted:
+        operation = names.operation_of(execution)
+        console.print(
+            f"\nThe account ended while {operation} ran. Go on with it: aurora-restore resume {operation}",
+            soft_wrap=True,
+        )
 
+
+def _print_instructions(console: Console, account: "EmbeddedAccount", deployment: "Deployment", request: Path) -> None:
+    from aurora_restore.cli import look_around as look  # noqa: PLC0415
+    from aurora_restore.embedded.sample import source_in  # noqa: PLC0415
+
+    source = source_in(account)
     look.print_block(console, "In another shell, first", look.exports(account.server.url))
     look.print_block(console, "Then restore orders-prod over orders-staging, as often as you like", [
-        f"aurora-restore run {look.quoted(request)}", look.start_execution(sample, request)])  # fmt: skip
+        f"aurora-restore run {look.quoted(request)}", look.start_execution(deployment, request)])  # fmt: skip
     look.print_block(console, "And look at what came of it", [
-        "aurora-restore history", "aurora-restore status", *look.aws_commands(sample)])  # fmt: skip
+        "aurora-restore history", "aurora-restore status", *look.aws_commands(deployment)])  # fmt: skip
     look.print_block(console, "The databases: the source now, the target after a restore", [
-        *look.databases(sample), *look.restored_database()])  # fmt: skip
+        *(look.databases(source) if source else ()), *look.restored_database()])  # fmt: skip
     console.print(f"\nReady: {account.server.url} answers until Ctrl-C", soft_wrap=True)
 
 
-def _serve_until_the_end(account: "EmbeddedAccount") -> NoReturn:
+def _serve_until_the_end(world: Opened) -> NoReturn:
     from aurora_restore.embedded.sample import keep_snapshot_young  # noqa: PLC0415
 
     while True:
         time.sleep(_CARE_EVERY_S)
-        keep_snapshot_young(account)
+        keep_snapshot_young(world.account)
+        if world.keeper is not None:
+            world.keeper.changed()

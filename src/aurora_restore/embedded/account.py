@@ -11,10 +11,12 @@ from botocore.config import Config
 
 from aurora_restore.aws.clients import ONE_ATTEMPT, PATIENT, Clients
 from aurora_restore.aws.deployment import Deployment, write_deployment
-from aurora_restore.embedded import aurora, lambdas, states
+from aurora_restore.embedded import account_state, aurora, lambdas, states
+from aurora_restore.embedded.account_state import AccountState
 from aurora_restore.embedded.aurora_records import Durations
 from aurora_restore.embedded.clock import EmbeddableClock
 from aurora_restore.embedded.dataplane import DataPlane
+from aurora_restore.embedded.gate import Gate
 from aurora_restore.embedded.inprocess import InProcess
 from aurora_restore.embedded.lambdas import FunctionHost
 from aurora_restore.embedded.server import ACCESS_KEY, EmbeddedServer
@@ -43,16 +45,21 @@ class EmbeddedAccount:
         port: int | None = None,
         durations: Durations | None = None,
         client_config: Config = PATIENT,
+        gate: Gate | None = None,
     ) -> None:
-        """Take the data plane (closed by ``stop``), the clock that everything reads, and a port (None: a free one)."""
+        """Take the data plane (closed by ``stop``), the clock that everything reads, and a port (None: a free one).
+
+        Every call goes through the gate, if there is one, and it is told of what changes without a call.
+        """
         self.plane = plane
         self.clock = clock
         self.functions = FunctionHost(clock)
-        self.server = EmbeddedServer(port)
+        self.server = EmbeddedServer(port, gate.around if gate else None)
         self.aurora = aurora.install(plane, clock, durations)
         self._client_config = client_config
+        self._stacks: list[Settings] = []
         lambdas.install(self.functions)
-        states.install(clock, self._functions_client, self._tell_of_stop)
+        states.install(clock, self._functions_client, self._tell_of_stop, gate.on_change if gate else None)
 
     def __enter__(self) -> Self:
         """Start it."""
@@ -92,7 +99,7 @@ class EmbeddedAccount:
         )
         self._make_tables(settings)
         role_arn = self._make_role(stack)
-        functions = {step.function_name: self._make_function(step, settings, role_arn) for step in Step}
+        functions = self._make_functions(settings, role_arn)
         machine = self.client("stepfunctions").create_state_machine(
             name=stack, definition=definition(functions), roleArn=role_arn
         )
@@ -107,6 +114,17 @@ class EmbeddedAccount:
         )
         write_deployment(self.client("ssm"), deployment)
         return deployment
+
+    def capture(self) -> bytes:
+        """Return the control plane's state, for ``adopt``. No call may be answered meanwhile."""
+        with self.aurora.standing_still() as places:
+            return account_state.write(AccountState(places, self._stacks))
+
+    def adopt(self, state: AccountState) -> None:
+        """Take over from an earlier account with the same volumes, once this one has been started and is empty."""
+        self.aurora.adopt(state.places)
+        for settings in state.stacks:
+            self._make_functions(settings, self._role_arn(settings.stack))
 
     def _tell_of_stop(self, detail: dict[str, str]) -> None:
         """Do what the stack's EventBridge rule does: send the event to the function that ends operations."""
@@ -157,6 +175,13 @@ class EmbeddedAccount:
         trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         made = self.client("iam").create_role(RoleName=stack, AssumeRolePolicyDocument=trust)
         return str(made["Role"]["Arn"])
+
+    def _role_arn(self, stack: str) -> str:
+        return str(self.client("iam").get_role(RoleName=stack)["Role"]["Arn"])
+
+    def _make_functions(self, settings: Settings, role_arn: str) -> dict[str, str]:
+        self._stacks.append(settings)
+        return {step.function_name: self._make_function(step, settings, role_arn) for step in Step}
 
     def _make_function(self, step: Step, settings: Settings, role_arn: str) -> str:
         name = f"{settings.stack}-{step.function_name}"

@@ -1,5 +1,7 @@
 """The emulated Aurora: clusters that are real databases, behind moto's RDS, as strict and as slow as AWS's."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from datetime import datetime
 from typing import Literal
@@ -27,6 +29,24 @@ class Aurora:
         with self._world.lock:
             self._world.settle()
             return deepcopy(self._world.places)
+
+    @contextmanager
+    def standing_still(self) -> Iterator[dict[Place, Records]]:
+        """Give the records themselves, which nothing changes meanwhile, not even time."""
+        with self._world.lock:
+            yield self._world.places
+
+    def adopt(self, places: dict[Place, Records]) -> None:
+        """Take all records from an earlier emulated Aurora with the same volumes, whose servers have ended.
+
+        Databases that answered then answer again.
+        """
+        with self._world.lock:
+            self._world.places = places
+            for records in places.values():
+                for cluster in records.clusters.values():
+                    cluster.is_serving = False
+                    self._world.serve(records, cluster)
 
     def settle(self) -> None:
         """Let everything happen that has become due, without waiting for somebody to read."""

@@ -44,13 +44,20 @@ class EmbeddedClock:
     Any number of threads may use it. ``close`` ends every wait with ClockClosedError.
     """
 
-    def __init__(self, speed: float) -> None:
-        """Take how many of this clock's seconds pass in a wall second while something is awaited, at least 1."""
+    def __init__(
+        self, speed: float, *, start: datetime | None = None, on_hurry: Callable[[datetime], None] | None = None
+    ) -> None:
+        """Take how many of this clock's seconds pass in a wall second while something is awaited, at least 1.
+
+        ``start`` is the time it shows at first; the wall's, if that is later. ``on_hurry`` is told, each time before
+        this clock runs fast, up to where: until it is told again, the clock passes that moment at wall speed only.
+        """
         if speed < 1:
             raise ValueError(f"a clock's speed must be at least 1, and not {speed}")
         self._speed = speed
         self._changed = threading.Condition()
-        self._anchor_at = datetime.now(UTC)
+        self._on_hurry = on_hurry
+        self._anchor_at = max(datetime.now(UTC), start or datetime.min.replace(tzinfo=UTC))
         self._anchor_s = time.monotonic()
         self._hurried_until = self._anchor_at
         self._is_closed = False
@@ -68,6 +75,8 @@ class EmbeddedClock:
             # What has passed must count at the speed at which it passed: anchor here before the speed changes.
             wall_s = time.monotonic()
             self._anchor_at, self._anchor_s = self._read(wall_s), wall_s
+            if self._on_hurry is not None:
+                self._on_hurry(max(until, self._anchor_at))
             self._hurried_until = until
             self._changed.notify_all()
 

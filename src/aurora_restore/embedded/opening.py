@@ -4,16 +4,21 @@ import contextlib
 import os
 import re
 import shutil
+import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aurora_restore.aws.clients import ONE_ATTEMPT
+from aurora_restore.embedded.binaries import find_binaries
 from aurora_restore.embedded.clock import EmbeddedClock
 from aurora_restore.embedded.environment import sealed
+from aurora_restore.embedded.late_drops import LateDrops
+from aurora_restore.embedded.persistence import Keeper, check, match_volumes
 from aurora_restore.embedded.postgres import PostgresServers
 
 if TYPE_CHECKING:
@@ -33,6 +38,10 @@ class Opened:
 
     account: "EmbeddedAccount"
     directory: Path
+    keeper: Keeper | None = None
+    # An earlier account's state was found and taken over; executions of it that will not go on.
+    is_again: bool = False
+    interrupted: tuple[str, ...] = ()
 
 
 @contextlib.contextmanager
@@ -57,6 +66,50 @@ def opened(
         # ONE_ATTEMPT: the server is in this process, and who waits for it while it goes away waits in vain.
         with EmbeddedAccount(plane, EmbeddedClock(SPEED), port=port, client_config=ONE_ATTEMPT) as account:
             yield Opened(account, plane.directory)
+
+
+@contextlib.contextmanager
+def opened_again(
+    directory: Path, tell: Callable[[str], None], *, binaries: Path | None = None, port: int | None = None
+) -> Iterator[Opened]:
+    """Start the account that is kept in a directory, or a new one that is to be kept there once its keeper is started.
+
+    ``tell`` gets a sentence about everything that is not as it was. Without ``port`` it listens where it did before.
+    EnvironmentUnfitError when this machine cannot do it, or what the directory holds cannot be taken over.
+    """
+    made_with = {"moto": version("moto"), "PostgreSQL": str(find_binaries(binaries).major_version)}
+    # Before the databases' own files are touched.
+    check(directory, made_with)
+    with sealed(), _servers(directory, binaries, is_small=False) as servers:
+        from aurora_restore.embedded.account import EmbeddedAccount  # noqa: PLC0415
+        from aurora_restore.embedded.account_state import read  # noqa: PLC0415
+
+        plane = LateDrops(servers)
+        keeper = Keeper(directory, made_with, plane, tell)
+        kept = keeper.kept()
+        listens = port or (_still_free(kept.port, tell) if kept else None)
+        clock = EmbeddedClock(SPEED, start=keeper.resume_at(), on_hurry=keeper.note_hurry)
+        with EmbeddedAccount(plane, clock, port=listens, client_config=ONE_ATTEMPT, gate=keeper.gate) as account:
+            if kept is None:
+                found = Opened(account, servers.directory, keeper)
+            else:
+                state = read(kept.state)
+                match_volumes(state.places, plane, tell)
+                account.adopt(state)
+                found = Opened(account, servers.directory, keeper, is_again=True, interrupted=tuple(state.interrupted))
+            with keeper:
+                yield found
+
+
+def _still_free(port: int, tell: Callable[[str], None]) -> int | None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            tell(f"Port {port}, where the account listened before, is taken; it listens on another")
+            return None
+    return port
 
 
 @contextlib.contextmanager

@@ -100,6 +100,14 @@ def _both(source: tuple[Database, str], target: Database) -> tuple[Database, Dat
     return source[0], target, source[1]
 
 
+def source_in(account: EmbeddedAccount) -> Database | None:
+    """Return the production database of an account that ``build`` was for, or None when somebody has deleted it."""
+    for cluster in account.client("rds", SOURCE_REGION).describe_db_clusters()["DBClusters"]:
+        if cluster["DBClusterIdentifier"] == SOURCE:
+            return Database(Endpoint(cluster["Endpoint"], cluster["Port"]))
+    return None
+
+
 def request() -> dict[str, Any]:
     """Return the request of the demo; everything that it names is in the sample world."""
     return {

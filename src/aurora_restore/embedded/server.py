@@ -4,6 +4,7 @@ import errno
 import logging
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import ThreadedWSGIServer
 
 from aurora_restore.embedded.environment import serving
+from aurora_restore.embedded.gate import Application
 from aurora_restore.errors import EnvironmentUnfitError
 
 _HOST: Final = "127.0.0.1"
@@ -27,9 +29,10 @@ class EmbeddedServer:
     ``start`` forgets the state of an earlier one. While it runs, the environment is as ``environment.serving`` says.
     """
 
-    def __init__(self, port: int | None = None) -> None:
-        """Take the port to listen on; None takes a free one."""
+    def __init__(self, port: int | None = None, around: Callable[[Application], Application] | None = None) -> None:
+        """Take the port to listen on (None: a free one) and what is to be put around the application, if anything."""
         self._wanted_port = port or 0
+        self._around = around
         self._server: _QuietServer | None = None
         self._thread: threading.Thread | None = None
         self._environment = ExitStack()
@@ -60,7 +63,8 @@ class EmbeddedServer:
         BackendDict.reset()
         reset_model_data()
         with listener:
-            self._server = _QuietServer(listener)
+            application: Application = _Dispatcher()
+            self._server = _QuietServer(listener, self._around(application) if self._around else application)
         self._environment.enter_context(serving(self._server.port))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(_NOTICE_STOP_WITHIN_S,), daemon=True)
         self._thread.start()
@@ -98,9 +102,9 @@ class _QuietHandler(MotoRequestHandler):
 
 
 class _QuietServer(ThreadedWSGIServer):
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, application: Application) -> None:
         # Given a socket, werkzeug does not bind, and so does not print and exit when the port is taken.
-        super().__init__(_HOST, listener.getsockname()[1], _Dispatcher(), handler=_QuietHandler, fd=listener.fileno())
+        super().__init__(_HOST, listener.getsockname()[1], application, handler=_QuietHandler, fd=listener.fileno())
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002  werkzeug's name
         """Say nothing."""

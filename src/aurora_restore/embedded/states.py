@@ -40,23 +40,27 @@ _BEGIN_WITHIN_S: Final = 10.0
 OnStopped = Callable[[dict[str, str]], None]
 
 _listeners: list[OnStopped] = []
+_watchers: list[Callable[[], None]] = []
 
 
 def install(
     clock: EmbeddableClock,
     functions_client: Callable[[str], Any] | None = None,
     on_stopped: OnStopped | None = None,
+    on_change: Callable[[], None] | None = None,
 ) -> None:
     """Make moto's state machines read this clock, instead of the wall's or an earlier call's; forget those there are.
 
     They call functions through the boto3 client that ``functions_client`` returns for a region; if it is not given,
     through a new one for each call, as moto does. That takes longer than the call. ``on_stopped`` stands where
     EventBridge does: it is called, in a thread of its own, for an execution that was stopped or timed out.
+    ``on_change`` is called whenever an execution's status changes.
 
     EnvironmentUnfitError when the installed moto is not built as expected.
     """
     waiting = _Waiting(clock)
     _listeners[:] = [] if on_stopped is None else [on_stopped]
+    _watchers[:] = [] if on_change is None else [on_change]
 
     def wait(_: WaitFunction, env: Environment, wait_seconds: int) -> None:
         waiting.let_pass(wait_seconds, env)
@@ -92,11 +96,50 @@ def stop_executions() -> None:
     Nobody is told: the account ends with them.
     """
     _listeners.clear()
-    for account in moto_states.stepfunctions_parser_backends.values():
-        for backend in account.values():
-            for machine in backend.state_machines:
-                for execution in list(machine.executions):
-                    execution.stop(stop_date=datetime.now(UTC), error="", cause="")
+    for execution in executions():
+        execution.stop(stop_date=datetime.now(UTC), error="", cause="")
+
+
+def backends() -> Any:
+    """Return moto's backends of Step Functions that interpret, by account and region."""
+    return moto_states.stepfunctions_parser_backends
+
+
+def executions() -> list[Any]:
+    """Return every execution, of all state machines."""
+    return [
+        execution
+        for account in backends().values()
+        for backend in account.values()
+        for machine in backend.state_machines
+        for execution in machine.executions
+    ]
+
+
+def is_running(execution: Execution) -> bool:
+    """Say whether an execution has not ended."""
+    return execution.exec_status == ExecutionStatus.RUNNING
+
+
+def remembered(execution: Execution) -> dict[str, Any]:
+    """Return what is to be kept of an execution: all but the running program and its history.
+
+    One that runs is kept as aborted, because it does not survive its process.
+    """
+    kept = {**vars(execution), "exec_worker": None, "_activity_store": {}, "_cloud_watch_logging_session": None}
+    if is_running(execution):
+        kept |= {"_exec_status": ExecutionStatus.ABORTED, "_stop_date": _now(execution)}
+    return kept
+
+
+def _now(execution: Execution) -> datetime | None:
+    return execution.waiting.clock.now() if isinstance(execution, _ClockedExecution) else None
+
+
+def forgotten() -> Execution:
+    """Return an execution that is nothing yet, to be given what was ``remembered``."""
+    kind: type[Execution] = vars(moto_states)["Execution"]
+    return kind.__new__(kind)
 
 
 def _replace(*replacements: tuple[Any, str, object]) -> None:
@@ -154,6 +197,8 @@ class _ClockedExecution(Execution):
     @exec_status.setter
     def exec_status(self, status: ExecutionStatus | None) -> None:
         was, self._exec_status = getattr(self, "_exec_status", None), status
+        for watcher in _watchers:
+            watcher()
         if status is not None and status != was and status in {ExecutionStatus.ABORTED, ExecutionStatus.TIMED_OUT}:
             detail = {
                 "executionArn": self.exec_arn,
@@ -176,6 +221,10 @@ class _ClockedExecution(Execution):
         # The context object shows a time as AWS writes it.
         started_at = self.start_date.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return ExecutionDetails(self.exec_arn, self.name, self.role_arn, self.input_data, started_at)
+
+    def to_history_output(self) -> Any:
+        # An execution of an earlier process has no history; the audit of its operation has.
+        return super().to_history_output() if self.exec_worker else {"events": []}
 
     def stop(self, stop_date: datetime, error: str | None, cause: str | None) -> None:
         if self.exec_status != ExecutionStatus.RUNNING:
