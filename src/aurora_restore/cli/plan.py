@@ -31,7 +31,7 @@ def plan(
     stack: Stack = DEFAULT_STACK,
     region: Region = None,
 ) -> None:
-    """Show what an operation would do, and everything that would stop it.
+    """Show what an operation would do, and what would stop it.
 
     Reads only. Exits with 0 when it could run, and with 2 when something would stop it: then no PLAN is written.
     """

@@ -24,7 +24,7 @@ from aurora_restore.request import RestoreRequest
 def run(
     file: Annotated[
         str,
-        typer.Argument(metavar="[FILE]", show_default=False, help="The request, YAML or JSON; - reads stdin."),
+        typer.Argument(metavar="FILE", show_default=False, help="The request, YAML or JSON; - reads stdin."),
     ] = "",
     *,
     plan: Annotated[
