@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from aurora_restore.operation import Operation, OperationStatus, Step, StepStatus, wait_seconds
 from aurora_restore.request import RestoreRequest
+from aurora_restore.snapshots import TAKE_ONE_NOW
 
 # AWS's list price of standard workflows, retries included (aurora-facts).
 DOLLARS_PER_1000_TRANSITIONS: Final = 0.025
@@ -127,7 +128,7 @@ def _is_like(step: Step, operation: Operation, request: RestoreRequest, work: Wo
     if step is Step.DELETE_RDS:
         return (operation.old_target is not None) == work.replaces
     if step is Step.SNAPSHOT_CHECK:
-        return operation.request.source.snapshot == request.source.snapshot
+        return (operation.request.source.snapshot == TAKE_ONE_NOW) == work.takes_snapshot
     return True
 
 

@@ -21,7 +21,7 @@ from aurora_restore.plan_document import Pinned, PlanDocument, flatten
 from aurora_restore.plan_parts import Choice, Copy, Deletion, Fate, PlannedUser, Pruned, Seen, Setting
 from aurora_restore.request import Grant, Logins, Protection, RestoreRequest, User
 from aurora_restore.safety import ClusterIdentity, DeletionEvidence, issue_warrant
-from aurora_restore.snapshots import NEWEST, CopyPlan, Snapshot, SnapshotStatus, plan_copy, to_prune
+from aurora_restore.snapshots import NEWEST, TAKE_ONE_NOW, CopyPlan, Snapshot, SnapshotStatus, plan_copy, to_prune
 
 
 class Plan(BaseModel):
@@ -84,7 +84,7 @@ class Plan(BaseModel):
 def _to_be_restored(request: RestoreRequest, seen: Seen) -> Snapshot | None:
     """Return the snapshot, or what the one that is still to be taken will be like."""
     source = seen.source
-    if seen.snapshot is not None or request.source.snapshot != SnapshotRole.NEW or source is None:
+    if seen.snapshot is not None or request.source.snapshot != TAKE_ONE_NOW or source is None:
         return seen.snapshot
     return Snapshot(
         identifier=f"the new snapshot of {source.identifier}",
@@ -124,7 +124,7 @@ def _pinned(seen: Seen, copy: CopyPlan | None) -> Pinned:
 
 def _work(request: RestoreRequest, seen: Seen, copy: CopyPlan | None) -> Work:
     return Work(
-        takes_snapshot=request.source.snapshot == SnapshotRole.NEW,
+        takes_snapshot=request.source.snapshot == TAKE_ONE_NOW,
         copies=copy is not None and copy.needed,
         crosses_regions=copy is not None and copy.crosses_regions,
         replaces=seen.old_target is not None,
@@ -139,7 +139,7 @@ def _work(request: RestoreRequest, seen: Seen, copy: CopyPlan | None) -> Work:
 def _choice(request: RestoreRequest, seen: Seen) -> Choice | None:
     snapshot = seen.snapshot
     if snapshot is None:
-        if request.source.snapshot != SnapshotRole.NEW:
+        if request.source.snapshot != TAKE_ONE_NOW:
             return None
         return Choice(why="source.snapshot is new: it is taken when the operation begins")
     return Choice(
@@ -161,19 +161,19 @@ def _why(wanted: str, chosen: Snapshot, candidates: Sequence[Snapshot]) -> str:
         kind = wanted.removeprefix("latest").removeprefix("-")
         count = sum(kind in {"", each.kind} for each in originals)
         others = len(candidates) - count
-        passed = f"; {others} others do not count: copies, other kinds, not available" if others else ""
+        passed = f"; not counted, as copies, of another kind or not available: {others}" if others else ""
         which = f"the newest of {count}" if count > 1 else "the only one"
         return f"source.snapshot is {wanted}, and it is {which} of {chosen.cluster}{passed}"
     newer = [
         each for each in originals if each.created_at and chosen.created_at and each.created_at > chosen.created_at
     ]
-    there = f"; {len(newer)} newer ones are there" if newer else ""
+    there = f"; newer ones that are there: {len(newer)}" if newer else ""
     return f"source.snapshot names it{there}"
 
 
 def _copies(request: RestoreRequest, seen: Seen, snapshot: Snapshot | None, copy: CopyPlan | None) -> Iterator[Copy]:
     region = request.target.region
-    if snapshot is not None and request.source.snapshot == SnapshotRole.NEW:
+    if snapshot is not None and request.source.snapshot == TAKE_ONE_NOW:
         yield Copy(
             role=SnapshotRole.NEW,
             of=request.source.cluster,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,27 @@ def test_a_plan_that_cannot_run_says_why_and_is_not_written(world: World, tmp_pa
     assert document["can_run"] is False
     assert document["problems"]
     assert document["deletion"]["connections"] is None
+
+
+def test_what_aws_does_not_tell_is_unknown_and_what_it_tells_is_shown(world: World, tmp_path: Path) -> None:
+    """A plan does without quotas and figures; it fails for neither."""
+    world.account.aurora.refuse_next("DescribeAccountAttributes", "AccessDenied", times=2)
+    figure = {
+        "Dimensions": [{"Name": "DBClusterIdentifier", "Value": sample.TARGET}],
+        "Timestamp": datetime.now(UTC) - timedelta(minutes=10),
+    }
+    world.account.client("cloudwatch", sample.TARGET_REGION).put_metric_data(
+        Namespace="AWS/RDS",
+        MetricData=[
+            {**figure, "MetricName": "DatabaseConnections", "Value": 17},
+            {**figure, "MetricName": "VolumeBytesUsed", "Value": 3 * 1024**3},
+        ],
+    )
+    answer = aurora_restore("plan", world.request(tmp_path))
+    assert answer.code == ExitCode.DONE, answer.err
+    assert "unknown, 2 more needed in us-west-2" in answer.out
+    assert "17 when last measured" in answer.out
+    assert "3.0 GiB" in answer.out
 
 
 def test_what_was_planned_is_run_and_the_audit_names_the_plan(world: World, tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_a_plan_without_obstacles_says_what_is_restored_copied_and_deleted() -> 
     assert plan.obstacles == ()
     assert plan.snapshot is not None
     assert plan.snapshot.age_hours == 2
-    assert "it is the only one of orders-prod; 1 others do not count" in plan.snapshot.why
+    assert "it is the only one of orders-prod; not counted" in plan.snapshot.why
     assert [(copy.role, copy.region) for copy in plan.copies] == [
         (SnapshotRole.COPY, "us-west-2"),
         (SnapshotRole.FINAL, "us-west-2"),
@@ -192,7 +192,7 @@ def test_a_named_snapshot_says_how_many_newer_ones_there_are() -> None:
     request = a_request(source={"cluster": "orders-prod", "region": "us-east-1", "snapshot": "old"})
     plan = Plan.make(request, seen(snapshot=named, candidates=(named, a_snapshot()), source=None))
     assert plan.snapshot is not None
-    assert plan.snapshot.why == "source.snapshot names it; 1 newer ones are there"
+    assert plan.snapshot.why == "source.snapshot names it; newer ones that are there: 1"
     assert plan.obstacles == ()
 
 

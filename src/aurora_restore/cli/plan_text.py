@@ -102,7 +102,10 @@ def _shape(console: Console, plan: Plan) -> None:
             _item(console, "-", f"{setting.name} ({setting.before}): not made again, {setting.why}", style="red")
     for sentence in plan.lost:
         _item(console, "!", f"lost: {sentence}", style="yellow")
-    for fate, words in ((Fate.KEPT, "Kept as it is:"), (Fate.NEW, "Set by the request, or AWS's default:")):
+    for fate, words in (
+        (Fate.KEPT, "Kept as it is:"),
+        (Fate.NEW, "Set by the request, the snapshot or AWS's default:"),
+    ):
         _alike(console, words, [setting for setting in plan.settings if setting.fate is fate])
 
 
