@@ -286,7 +286,7 @@ class RestoreRequest(_Strict):
     source: Source
     target: Target
     replace: Replace = Field(default_factory=Replace)
-    users: list[User] = Field(default_factory=list, max_length=10_000, description="Who can log in afterwards.")
+    users: list[User] = Field(default_factory=list, max_length=1_000, description="Who can log in afterwards.")
     logins: Annotated[Logins, Field(strict=False)] = Field(
         default=Logins.ONLY_LISTED, description="only-listed: nobody else can log in. keep: the source's logins stay."
     )

@@ -74,10 +74,9 @@ class Function:
 
     def __call__(self, event: Event, context: object) -> Result:  # noqa: ARG002
         """Run the step once and return its small result; raises our errors only, and none holds a secret (I6)."""
-        event = sns_notification.as_call(event) or event
         self._logger.append_keys(step=self._step.value, operation_id=str(event.get("operation_id")))
         try:
-            result = self._run(event)
+            result = self._run(sns_notification.as_call(event) or event)
         except AuroraRestoreError as error:
             self._logger.warning("step raised", error=type(error).__name__, reason=str(error))
             raise

@@ -301,7 +301,6 @@ class ClusterShape(_Record):
             "BackupRetentionPeriod": (self.backup_retention_days, now.backup_retention_days),
             "PreferredBackupWindow": (self.backup_window, now.backup_window),
             "PreferredMaintenanceWindow": (self.maintenance_window, now.maintenance_window),
-            "EnableHttpEndpoint": (self.http_endpoint, now.http_endpoint),
             "CopyTagsToSnapshot": (self.copy_tags_to_snapshot, now.copy_tags_to_snapshot),
             "EnableIAMDatabaseAuthentication": (self.iam_authentication, now.iam_authentication),
             "StorageType": (self.storage_type, now.storage_type),

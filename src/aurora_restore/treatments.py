@@ -33,11 +33,11 @@ CLUSTER: Mapping[str, Treatment] = _table(
         StorageType TagList VpcSecurityGroups
     """,
     applied="""
-        BackupRetentionPeriod DatabaseInsightsMode DeletionProtection HttpEndpointEnabled MasterUserSecret
+        BackupRetentionPeriod DatabaseInsightsMode DeletionProtection MasterUserSecret
         MonitoringInterval MonitoringRoleArn PerformanceInsightsEnabled PerformanceInsightsKMSKeyId
         PerformanceInsightsRetentionPeriod PreferredBackupWindow PreferredMaintenanceWindow
     """,
-    recreated="AssociatedRoles DBClusterMembers",
+    recreated="AssociatedRoles DBClusterMembers HttpEndpointEnabled",
     reported="""
         ActivityStreamKinesisStreamName ActivityStreamKmsKeyId ActivityStreamMode ActivityStreamStatus
         AwsBackupRecoveryPointArn CustomEndpoints GlobalClusterIdentifier GlobalWriteForwardingRequested

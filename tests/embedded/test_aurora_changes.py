@@ -61,12 +61,11 @@ def test_modifying_takes_time_and_shows_at_once(account: Account) -> None:
         BackupRetentionPeriod=9,
         PreferredMaintenanceWindow="Mon:06:00-Mon:06:30",
         CloudwatchLogsExportConfiguration={"EnableLogTypes": ["postgresql"]},
-        EnableHttpEndpoint=True,
     )
     found = account.show()
     assert (found["Status"], found["BackupRetentionPeriod"]) == ("modifying", 9)
     assert found["PreferredMaintenanceWindow"] == "mon:06:00-mon:06:30"
-    assert (found["EnabledCloudwatchLogsExports"], found["HttpEndpointEnabled"]) == (["postgresql"], True)
+    assert found["EnabledCloudwatchLogsExports"] == ["postgresql"]
     for call in (
         lambda: account.east.modify_db_cluster(DBClusterIdentifier="orders", BackupRetentionPeriod=2),
         account.snapshot,
@@ -193,3 +192,14 @@ def test_default_groups_are_there_without_being_made(account: Account) -> None:
     assert account.west.describe_db_subnet_groups(DBSubnetGroupName="default")["DBSubnetGroups"]
     with refused("DBParameterGroupNotFound"):
         account.west.describe_db_cluster_parameter_groups(DBClusterParameterGroupName="default.none")
+
+
+def test_the_data_api_has_an_operation_of_its_own(account: Account) -> None:
+    """ModifyDBCluster switches it on for Serverless v1 only."""
+    account.cluster()
+    account.instance()
+    with refused("InvalidParameterCombination"):
+        account.east.modify_db_cluster(DBClusterIdentifier="orders", EnableHttpEndpoint=True)
+    assert account.show()["HttpEndpointEnabled"] is False
+    account.east.enable_http_endpoint(ResourceArn=account.show()["DBClusterArn"])
+    assert account.show()["HttpEndpointEnabled"] is True

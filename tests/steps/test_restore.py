@@ -307,3 +307,12 @@ def test_what_cannot_be_restored_is_told_at_the_end(stage: Stage) -> None:
     stage.run(Step.SNS_NOTIFICATION)
     assert "Lost:     custom endpoints: make them again" in stage.messages()[0]["text"]
     assert stage.messages()[0]["event"]["not_restored"] == ["custom endpoints: make them again"]
+
+
+def test_the_data_api_is_switched_on_again(stage: Stage) -> None:
+    """I9: by its own operation, once; a restore does not know it and ModifyDBCluster is for Serverless v1."""
+    stage.client("rds").enable_http_endpoint(ResourceArn=stage.show()["DBClusterArn"])
+    stage.run(CHECK)
+    assert stage.show()["HttpEndpointEnabled"] is True
+    assert len(stage.changes("EnableHttpEndpoint")) == 1
+    assert stage.operation().not_restored == ()

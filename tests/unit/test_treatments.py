@@ -82,7 +82,7 @@ def rendered_cluster(description: dict[str, Any]) -> Any:
     shape = ClusterShape.capture(description)
     key = description.get("KmsKeyId")
     restore = shape.render_restore(cluster=description["DBClusterIdentifier"], snapshot="s", kms_key=key, tags={})
-    return restore, shape.render_settings(plain), shape.roles
+    return restore, shape.render_settings(plain), shape.roles, shape.http_endpoint
 
 
 # Not of the shape: the operation carries the identifier, the key and the managed secret itself.

@@ -184,6 +184,11 @@ class Rds:
         _expect(intent, "ModifyDBCluster", cluster.arn)
         self._modify(cluster.identifier, parameters)
 
+    def enable_data_api(self, intent: Intent, cluster: Cluster) -> None:
+        """Switch a cluster's Data API on."""
+        _expect(intent, "EnableHttpEndpoint", cluster.arn)
+        demand(self._client.enable_http_endpoint, ResourceArn=cluster.arn)
+
     def add_role(self, intent: Intent, cluster: Cluster, role: AssociatedRole) -> None:
         """Give a cluster an IAM role, unless it has it."""
         _expect(intent, "AddRoleToDBCluster", cluster.arn)

@@ -231,6 +231,13 @@ class Clusters:
         self._world.serve(records, cluster)
         return self._render(records, cluster)
 
+    def enable_http_endpoint(self, place: Place, params: Params) -> dict[str, object]:
+        """EnableHttpEndpoint."""
+        cluster = find_cluster(self._world.records(place), params["resource_arn"])
+        require_available(cluster)
+        cluster.http_endpoint_enabled = True
+        return {"ResourceArn": cluster.arn, "HttpEndpointEnabled": True}
+
     def add_role(self, place: Place, params: Params) -> None:
         """AddRoleToDBCluster."""
         cluster = find_cluster(self._world.records(place), params["db_cluster_identifier"])

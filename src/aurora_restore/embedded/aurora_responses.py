@@ -118,6 +118,9 @@ class AuroraResponse(RDSResponse):
     def describe_db_cluster_endpoints(self) -> ActionResult:
         return self._one("DBClusterEndpoints", lambda to: to.clusters.endpoints)
 
+    def enable_http_endpoint(self) -> ActionResult:
+        return ActionResult(self._do(lambda to: to.clusters.enable_http_endpoint))
+
     def add_role_to_db_cluster(self) -> ActionResult:
         return self._nothing(lambda to: to.clusters.add_role)
 

@@ -16,7 +16,6 @@ _PLAIN = {
     "deletion_protection": "deletion_protection",
     "copy_tags_to_snapshot": "copy_tags_to_snapshot",
     "enable_iam_database_authentication": "iam_database_authentication_enabled",
-    "enable_http_endpoint": "http_endpoint_enabled",
     "auto_minor_version_upgrade": "auto_minor_version_upgrade",
     "network_type": "network_type",
     "engine_lifecycle_support": "engine_lifecycle_support",
@@ -29,6 +28,10 @@ _STORAGE_TYPES = {"aurora", "aurora-iopt1"}
 
 def checked(cluster: Cluster, params: Params) -> dict[str, Any]:
     """Return the settings that the parameters give, by the record's names, or refuse them."""
+    if params.get("enable_http_endpoint") is not None:
+        raise rules.bad_combination(
+            "EnableHttpEndpoint is for Serverless v1 only; use the EnableHttpEndpoint operation."
+        )
     given = {name: params[member] for member, name in _PLAIN.items() if params.get(member) is not None}
     if "preferred_maintenance_window" in given:
         given["preferred_maintenance_window"] = given["preferred_maintenance_window"].lower()

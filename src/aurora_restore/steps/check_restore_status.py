@@ -14,6 +14,7 @@ from aurora_restore.steps.world import World
 from aurora_restore.store.journal import Journal
 
 _PATIENCE = timedelta(minutes=5)
+DATA_API = "EnableHttpEndpoint"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,13 @@ class AddRoles:
 
 
 @dataclass(frozen=True)
+class EnableDataApi:
+    """Switch the Data API on: ModifyDBCluster does that for Serverless v1 only (botocore's RDS model)."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Wait:
     """Do nothing yet."""
 
@@ -54,7 +62,7 @@ class Settled:
     left: tuple[str, ...]
 
 
-Move = Create | Modify | AddRoles | Wait | Settled
+Move = Create | Modify | EnableDataApi | AddRoles | Wait | Settled
 
 
 def run(journal: Journal, world: World) -> Verdict:
@@ -78,6 +86,10 @@ def run(journal: Journal, world: World) -> Verdict:
             # After the call: killed in between, the step asks again, and asking twice changes nothing.
             asked = (*operation.settings_asked, *sorted(move.parameters))
             journal.keep(settings_asked=asked, settings_asked_at=world.clock.now())
+        case EnableDataApi() as move:
+            intent = journal.intend("EnableHttpEndpoint", cluster.arn, "the target had it on")
+            rds.enable_data_api(intent, cluster)
+            journal.keep(settings_asked=(*operation.settings_asked, DATA_API), settings_asked_at=world.clock.now())
         case AddRoles() as move:
             for role in move.roles:
                 intent = journal.intend("AddRoleToDBCluster", cluster.arn, role.arn)
@@ -160,6 +172,8 @@ def _about_settings(operation: Operation, cluster: Cluster, shape: ClusterShape)
     settings = {name: value for name, value in shape.render_settings(cluster.shape).items() if name not in asked}
     if settings:
         return Modify(settings, f"being set: {', '.join(sorted(settings))}")
+    if shape.http_endpoint and not cluster.shape.http_endpoint and DATA_API not in asked:
+        return EnableDataApi("the Data API is being switched on")
     roles = tuple(role for role in shape.roles if role not in cluster.shape.roles)
     if roles:
         return AddRoles(roles, f"{len(roles)} IAM roles are being added")
@@ -193,6 +207,8 @@ def _differences(cluster: Cluster, shape: ClusterShape, instances: tuple[Instanc
     """Return a sentence for each setting that was asked for and is not as asked (I9: read back, and reported)."""
     missing = shape.render_settings(cluster.shape)
     settings = [f"{name} was asked to be {value} and is not" for name, value in sorted(missing.items())]
+    if shape.http_endpoint and not cluster.shape.http_endpoint:
+        settings.append("the Data API was asked to be on and is not")
     there = {instance.identifier: instance for instance in instances}
     compared: tuple[Callable[[InstanceShape], object], ...] = (
         lambda wanted: wanted.instance_class,

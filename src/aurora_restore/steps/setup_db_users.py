@@ -29,8 +29,15 @@ def run(journal: Journal, world: World) -> Verdict:
     secrets = world.secrets(request.target.region)
     master = _master(secrets, operation)
     endpoint = Endpoint(restored.endpoint, restored.port)
-    users = tuple(_desired(journal, world, secrets, user, restored) for user in request.users)
-    desired = DesiredState(users=users, logins=request.logins, keep=frozenset({master.user}))
+    users: list[DesiredUser] = []
+    arns: dict[str, str] = {}
+    for user in request.users:
+        secret = _secret(journal, world, secrets, user, restored)
+        users.append(_desired(user, secret))
+        if secret is not None:
+            arns[user.name] = secret.arn
+    journal.keep(user_secrets=arns)
+    desired = DesiredState(users=tuple(users), logins=request.logins, keep=frozenset({master.user}))
     try:
         return _apply(journal, engine, endpoint, master, desired)
     except DatabaseUnreachableError as error:
@@ -59,13 +66,18 @@ def _master(secrets: Secrets, operation: Operation) -> Login:
     return Login(secret.username, secret.password)
 
 
-def _desired(journal: Journal, world: World, secrets: Secrets, user: User, restored: Restored) -> DesiredUser:
+def _secret(journal: Journal, world: World, secrets: Secrets, user: User, restored: Restored) -> Secret | None:
+    """Return the user's secret, made or brought up to date if need be; None for one who logs in with IAM."""
     if user.secret is None:
-        return DesiredUser(name=user.name, password=None, iam=True, grants=tuple(user.grants))
+        return None
     secret = secrets.find(user.secret) or _made(journal, world, secrets, user, restored)
     _keep_current(journal, secrets, secret, user, restored)
-    journal.keep(user_secrets={**journal.operation.user_secrets, user.name: secret.arn})
-    return DesiredUser(name=user.name, password=secret.password, grants=tuple(user.grants))
+    return secret
+
+
+def _desired(user: User, secret: Secret | None) -> DesiredUser:
+    password = None if secret is None else secret.password
+    return DesiredUser(name=user.name, password=password, iam=secret is None, grants=tuple(user.grants))
 
 
 def _made(journal: Journal, world: World, secrets: Secrets, user: User, restored: Restored) -> Secret:
