@@ -136,7 +136,7 @@ def test_a_newer_snapshot_counts_only_where_latest_is_asked_for(world: World, tm
     newer = world.account.aurora.take_automated_snapshot(sample.SOURCE_REGION, sample.SOURCE)
     refused = aurora_restore("run", "--plan", latest, "--json")
     assert refused.code == ExitCode.USAGE
-    assert newer in refused.document["error"]["message"]
+    assert newer in refused.document["error"]["differences"][0]
     assert refused.document["error"]["type"] == "PlanOutdatedError"
     assert aurora_restore("run", "--plan", fixed, "--json").code == ExitCode.DONE
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from aurora_restore.errors import AuroraRestoreError, RequestError
+from aurora_restore.errors import AuroraRestoreError, PlanOutdatedError, RequestError
 
 Document = Mapping[str, Any]
 
@@ -58,4 +58,6 @@ def describe_error(error: AuroraRestoreError) -> dict[str, Any]:
             {"path": problem.path, "line": problem.line, "found": problem.found, "expected": problem.expected}
             for problem in error.problems
         ]
+    if isinstance(error, PlanOutdatedError):
+        more["differences"] = list(error.differences)
     return error_document(type(error).__name__, error.what, advice=error.advice, **more)
