@@ -177,6 +177,9 @@ class Operation(_Record):
     not_restored: tuple[str, ...] = ()
     copy_plan: CopyPlan | None = None
     restore_from: Snapshot | None = None
+    # Looked at when the operation failed: None where it could not be.
+    data_stands: bool | None = None
+    deletion_began: bool = False
     final_snapshot_arn: str | None = None
     restored: Restored | None = None
     settings_asked: tuple[str, ...] = ()
@@ -266,6 +269,7 @@ class Operation(_Record):
                 "status": OperationStatus.RUNNING,
                 "steps": kept,
                 "failure": None,
+                "data_stands": None,
                 "abort_asked": None,
                 "ended_at": None,
                 "notified_at": None,

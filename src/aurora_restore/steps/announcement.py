@@ -51,20 +51,36 @@ def _failure(operation: Operation) -> list[str]:
 
 def standing(operation: Operation) -> list[str]:
     """Return what a person must know after a failure: was anything deleted, what is half made, where is the data."""
-    deleted = operation.finished(Step.DELETE_RDS)
-    began = operation.steps.get(Step.DELETE_RDS)
-    if began is None:
+    if Step.DELETE_RDS not in operation.steps:
         return ["Nothing was deleted. The target is as it was."]
-    sentences = []
-    if deleted is None:
-        sentences.append("The deletion of the target began; it may be gone in part.")
-    elif operation.old_target is not None:
-        sentences.append(f"The old target is deleted; its final snapshot: {operation.final_snapshot_arn or 'none'}.")
+    sentences = [_about_deletion(operation)] if operation.old_target is not None else []
     if Step.RESTORE_SNAPSHOT in operation.steps:
         sentences.append(f"The new cluster may be half made: look at {operation.target} before using it.")
     if operation.restore_from is not None:
-        sentences.append(f"The data is safe in {operation.restore_from.arn}.")
+        sentences.append(_about_data(operation.restore_from.arn, stands=operation.data_stands))
     return sentences
+
+
+def _about_data(arn: str, *, stands: bool | None) -> str:
+    match stands:
+        case True:
+            return f"The data is safe in {arn}."
+        case False:
+            return f"The snapshot to restore from is gone or not available: {arn}. Find out who deleted it."
+        case None:
+            return f"The data was last seen in {arn}."
+
+
+def _about_deletion(operation: Operation) -> str:
+    if operation.finished(Step.DELETE_RDS) is not None:
+        return f"The old target is deleted; its final snapshot: {operation.final_snapshot_arn or 'none'}."
+    if operation.deletion_began:
+        return "The deletion of the target began; it may be gone in part."
+    if operation.old_target is not None and operation.old_target.protected:
+        return (
+            "Nothing was deleted. The target's deletion protection may have been lifted: look, and switch it on again."
+        )
+    return "Nothing was deleted. The target is as it was."
 
 
 def what_to_do(operation: Operation) -> str:

@@ -59,14 +59,14 @@ def _next_change(
         return Verdict.wait(f"the deletion protection of {name} is lifted")
     staying = [instance for instance in instances if instance.meaning is not Meaning.LEAVING]
     for instance in staying:
-        intent = journal.intend("DeleteDBInstance", instance.arn, f"it is an instance of {name}")
+        intent = journal.intend("DeleteDBInstance", instance.arn, f"it is an instance of {name}", deletion_began=True)
         rds.delete_instance(intent, warrant, cluster, instance.identifier)
     if staying:
         return Verdict.wait(f"the {len(staying)} instances of {name} are being deleted")
     final = (
         f"with the final snapshot {warrant.final_snapshot}" if warrant.final_snapshot else "without a final snapshot"
     )
-    intent = journal.intend("DeleteDBCluster", cluster.arn, f"its instances are going; {final}")
+    intent = journal.intend("DeleteDBCluster", cluster.arn, f"its instances are going; {final}", deletion_began=True)
     rds.delete_cluster(intent, warrant, cluster)
     return Verdict.wait(f"{name} is being deleted, {final}")
 

@@ -1,6 +1,8 @@
 """How an operation ends: its outcome written and its lock freed at once, then people and machines told (I8)."""
 
+from aurora_restore.errors import AuroraRestoreError
 from aurora_restore.operation import Failure, Operation, OperationStatus, Verdict
+from aurora_restore.snapshots import SnapshotStatus
 from aurora_restore.steps.announcement import announce
 from aurora_restore.steps.world import World
 from aurora_restore.store.journal import Journal
@@ -28,8 +30,22 @@ def _write_outcome(journal: Journal, world: World, failure: Failure | None) -> N
         writes=[] if held is None else [world.store.locks.free(held)],
         status=status,
         failure=failure,
+        data_stands=None if failure is None else _data_stands(operation, world),
         ended_at=world.clock.now(),
     )
+
+
+def _data_stands(operation: Operation, world: World) -> bool | None:
+    """Say whether the snapshot to restore from is available, or None where that cannot be seen."""
+    snapshot = operation.restore_from
+    if snapshot is None:
+        return None
+    try:
+        now = world.rds(snapshot.region).snapshot(snapshot.arn)
+    except AuroraRestoreError:
+        # Told as "last seen": an operation must end, and people be told, whatever state RDS is in.
+        return None
+    return now is not None and now.status is SnapshotStatus.AVAILABLE
 
 
 def _status(failure: Failure | None) -> OperationStatus:
