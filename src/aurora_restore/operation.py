@@ -262,6 +262,9 @@ class Operation(_Record):
         kept = {step: record for step, record in self.steps.items() if record.ended_at is not None}
         kept.pop(Step.SNAPSHOT_CHECK, None)
         kept.pop(Step.SNS_NOTIFICATION, None)
+        if self.restore_from is None:
+            # An end by hand cancels a copy under way: whether it is still there, CopySnapshot looks again.
+            kept.pop(Step.COPY_SNAPSHOT, None)
         return self.model_copy(
             update={
                 "execution_arn": execution_arn,
