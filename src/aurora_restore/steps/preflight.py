@@ -13,12 +13,13 @@ from aurora_restore.errors import (
     PreconditionError,
     ResourceNotFoundError,
 )
-from aurora_restore.names import PIPELINE_TAGS, STACK_TAG, without_reserved
+from aurora_restore.names import PIPELINE_TAGS, STACK_TAG, target_id, without_reserved
 from aurora_restore.operation import OldTarget
 from aurora_restore.request import Logins, Protection, RestoreRequest
 from aurora_restore.shape import ClusterShape, missing_for_new
 from aurora_restore.snapshots import TAKE_ONE_NOW, Snapshot, find, plan_copy, refusals
 from aurora_restore.statuses import Meaning
+from aurora_restore.steps.heritage import heir_of
 from aurora_restore.steps.world import World
 
 _MOST_TAGS = 50
@@ -39,7 +40,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class Findings:
-    """What was seen, and every problem with it. ``shape`` is None where it cannot be known for problems."""
+    """What was seen, and every problem with it. ``shape`` is None where it cannot be known for problems.
+
+    ``shape_from`` names the earlier operation that had captured the shape and failed after it began to delete.
+    """
 
     source: Cluster | None
     snapshot: Snapshot | None
@@ -48,6 +52,7 @@ class Findings:
     kms_key_arn: str | None
     secrets_key_arn: str | None
     shape: ClusterShape | None
+    shape_from: str | None
     not_restored: tuple[str, ...]
     problems: tuple[str, ...]
 
@@ -64,7 +69,9 @@ def examine(request: RestoreRequest, world: World) -> Findings:
     old = None if target is None else _old_target(rds, target, world.stack)
     source_id = source.resource_id if source else snapshot.cluster_resource_id if snapshot else None
     problems.extend(_about_old_target(request, source_id, target, old))
-    shape = _shape(request, old, origin, problems)
+    heir = heir_of(world.store.operations.of_target(target_id(rds.region, request.target.cluster)), target)
+    kept = heir.shape if heir is not None else old.shape if old is not None else None
+    shape = _shape(request, kept, origin, problems)
     if shape is not None:
         problems.extend(_about_network(rds, world.networks(rds.region), shape))
         problems.extend(_about_groups(rds, shape))
@@ -79,6 +86,7 @@ def examine(request: RestoreRequest, world: World) -> Findings:
         kms_key_arn=key,
         secrets_key_arn=world.keys(request.target.region).for_secrets(key) if key else None,
         shape=shape,
+        shape_from=heir.operation_id if heir is not None else None,
         not_restored=target.not_restorable if target else (),
         problems=tuple(problems),
     )
@@ -179,12 +187,17 @@ def _about_old_target(
 
 
 def _shape(
-    request: RestoreRequest, old: OldTarget | None, origin: Origin | None, problems: list[str]
+    request: RestoreRequest, kept: ClusterShape | None, origin: Origin | None, problems: list[str]
 ) -> ClusterShape | None:
     target = request.target
     if origin is None:
         return None
-    if old is None:
+    wanted = target.engine_version
+    if wanted is not None and _numbers(wanted) < _numbers(origin.engine_version):
+        problems.append(
+            f"target.engine_version {wanted} is older than the snapshot's {origin.engine_version}: leave it out"
+        )
+    if kept is None:
         missing = missing_for_new(target)
         problems.extend(
             f"there is no target {target.cluster} yet whose shape could be kept: give {name}" for name in missing
@@ -197,19 +210,14 @@ def _shape(
             storage_type=origin.storage_type,
         )
     # The data decides the version: a snapshot is never restored into an older one.
-    captured = old.shape.model_copy(update={"engine": origin.engine, "engine_version": origin.engine_version})
+    captured = kept.model_copy(update={"engine": origin.engine, "engine_version": origin.engine_version})
     shape = captured.overridden(target)
     if not shape.instances:
         problems.append(
             f"the target {target.cluster} has no instances whose shape could be kept: give target.instances"
         )
-    if _numbers(shape.engine_version) < _numbers(origin.engine_version):
-        problems.append(
-            f"target.engine_version {shape.engine_version} is older than the snapshot's {origin.engine_version}: "
-            "leave it out"
-        )
-    if old.shape.engine != origin.engine:
-        problems.append(f"the target is {old.shape.engine} and the snapshot {origin.engine}: they do not fit")
+    if kept.engine != origin.engine:
+        problems.append(f"the target is {kept.engine} and the snapshot {origin.engine}: they do not fit")
     return shape
 
 

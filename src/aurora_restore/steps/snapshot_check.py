@@ -130,7 +130,8 @@ def _record(journal: Journal, findings: Findings) -> Operation:
         "CaptureShape",
         journal.operation.target,
         f"{len(findings.shape.instances) if findings.shape else 0} instances; "
-        f"{'the target exists' if findings.old_target else 'there is no target yet'}",
+        f"{'the target exists' if findings.old_target else 'there is no target yet'}"
+        f"{f'; as {findings.shape_from} captured it, which did not bring it back' if findings.shape_from else ''}",
         source_arn=arn,
         source_resource_id=resource_id,
         snapshot=findings.snapshot,
