@@ -48,7 +48,7 @@ class InProcess:
         body = b"".join(self._application(_environ(request, url), begin))
         status, headers = begun[-1]
         # The type stubs know urllib3's response only, of which botocore uses these two methods.
-        return AWSResponse(request.url, int(status.split()[0]), dict(headers), _Body(body))  # type: ignore[arg-type]
+        return AWSResponse(request.url, int(status.split()[0]), dict(headers), Body(body))  # type: ignore[arg-type]
 
     def close(self) -> None:
         """Answer nothing any more."""
@@ -58,8 +58,11 @@ class InProcess:
         return self.send(request)
 
 
-class _Body(io.BytesIO):
+class Body(io.BytesIO):
+    """The body of an answer, read as botocore reads urllib3's."""
+
     def stream(self, **_: object) -> Iterator[bytes]:
+        """Yield all of it."""
         yield self.read()
 
 
