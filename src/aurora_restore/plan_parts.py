@@ -20,7 +20,10 @@ class _Record(BaseModel):
 
 
 class Seen(_Record):
-    """What was read of the world. ``secrets``: by name, whether it exists; None and missing keys: not known."""
+    """What was read of the world. ``secrets``: by name, whether it exists; None and missing keys: not known.
+
+    ``shape_from`` names the earlier operation that had captured the shape and did not bring it back.
+    """
 
     at: datetime
     stack: str
@@ -32,6 +35,7 @@ class Seen(_Record):
     old_target: OldTarget | None
     kms_key_arn: str | None
     shape: ClusterShape | None
+    shape_from: str | None = None
     not_restored: tuple[str, ...]
     problems: tuple[str, ...]
     own_snapshots: tuple[Snapshot, ...] = ()

@@ -36,6 +36,7 @@ class Plan(BaseModel):
     copies: tuple[Copy, ...]
     deletion: Deletion | None
     settings: tuple[Setting, ...]
+    shape_from: str | None
     lost: tuple[str, ...]
     users: tuple[PlannedUser, ...]
     logins: tuple[str, ...]
@@ -70,6 +71,7 @@ class Plan(BaseModel):
             copies=tuple(_copies(request, seen, snapshot, copy)),
             deletion=_deletion(request, seen, snapshot, copy),
             settings=tuple(_settings(request, seen)),
+            shape_from=seen.shape_from,
             lost=seen.not_restored,
             users=tuple(_user(user, seen.secrets) for user in request.users),
             logins=tuple(_logins(request, seen)),
@@ -276,7 +278,13 @@ def _settings(request: RestoreRequest, seen: Seen) -> Iterator[Setting]:
         elif before[name] == new:
             yield Setting(name=name, fate=Fate.KEPT, before=new, after=new)
         else:
-            yield Setting(name=name, fate=Fate.OVERRIDDEN, before=before[name], after=new, why=_cause(name, request))
+            yield Setting(
+                name=name,
+                fate=Fate.OVERRIDDEN,
+                before=before[name],
+                after=new,
+                why=_cause(name, request, seen.shape_from),
+            )
     staying = {instance.identifier for instance in seen.shape.instances}
     for instance in old.instances if old else ():
         if instance.identifier not in staying:
@@ -284,12 +292,12 @@ def _settings(request: RestoreRequest, seen: Seen) -> Iterator[Setting]:
             yield Setting(name=lost, fate=Fate.REMOVED, before=kind, after=None, why="the request has fewer instances")
 
 
-def _cause(name: str, request: RestoreRequest) -> str:
+def _cause(name: str, request: RestoreRequest, shape_from: str | None) -> str:
     if name == "kms_key" and request.target.kms_key is None:
         return "the snapshot's key"
     if name in {"engine", "engine_version"} and request.target.engine_version is None:
         return "the snapshot's"
-    return "the request"
+    return "the request" if shape_from is None else f"the request or what {shape_from} captured"
 
 
 def _user(user: User, secrets: Mapping[str, bool]) -> PlannedUser:

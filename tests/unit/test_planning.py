@@ -162,6 +162,14 @@ def test_every_setting_is_kept_overridden_new_or_removed() -> None:
     assert {each.name for each in plan.settings} >= flatten(newer).keys()
 
 
+def test_a_shape_that_a_failed_operation_captured_is_said_to_be_that() -> None:
+    """What stands there now is half made, and not what is kept."""
+    half_made = OLD.model_copy(update={"shape": SHAPE.model_copy(update={"backup_retention_days": 1})})
+    plan = Plan.make(a_request(), seen(old_target=half_made, shape_from="op-1"))
+    assert plan.shape_from == "op-1"
+    assert setting(plan, "backup_retention_days").why == "the request or what op-1 captured"
+
+
 def test_a_new_target_has_nothing_to_delete_and_all_its_settings_are_new() -> None:
     """And one cluster more is needed of the quota."""
     plan = Plan.make(a_request(), seen(target=None, old_target=None))

@@ -94,6 +94,8 @@ def _shape(console: Console, plan: Plan) -> None:
     if not plan.settings and not plan.lost:
         _sentence(console, "not known: see the problems below")
         return
+    if plan.shape_from is not None:
+        _sentence(console, f"as {plan.shape_from} captured it, which did not bring it back")
     for setting in plan.settings:
         if setting.fate is Fate.OVERRIDDEN:
             change = f"{shown(setting.before)} -> {shown(setting.after)}"
@@ -104,7 +106,7 @@ def _shape(console: Console, plan: Plan) -> None:
         _item(console, "!", f"lost: {sentence}", style="yellow")
     for fate, words in (
         (Fate.KEPT, "Kept as it is:"),
-        (Fate.NEW, "Set by the request, the snapshot or AWS's default:"),
+        (Fate.NEW, "As the request, the snapshot or AWS's default says:"),
     ):
         _alike(console, words, [setting for setting in plan.settings if setting.fate is fate])
 
