@@ -47,6 +47,7 @@ def observe(pipeline: Pipeline, request: RestoreRequest) -> Seen:
         old_target=findings.old_target,
         kms_key_arn=findings.kms_key_arn,
         shape=findings.shape,
+        shape_from=findings.shape_from,
         not_restored=findings.not_restored,
         problems=(*findings.problems, *_lock(world, request)),
         own_snapshots=rds.own_snapshots(own),
