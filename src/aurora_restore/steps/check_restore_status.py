@@ -94,6 +94,9 @@ def run(journal: Journal, world: World) -> Verdict:
             for role in move.roles:
                 intent = journal.intend("AddRoleToDBCluster", cluster.arn, role.arn)
                 rds.add_role(intent, cluster, role)
+                # Asked for once: a role that never shows up is reported, and not asked for at every look.
+                asked = (*journal.operation.settings_asked, role.arn)
+                journal.keep(settings_asked=asked, settings_asked_at=world.clock.now())
         case Wait() as move:
             pass
         case Settled(left):
@@ -174,7 +177,7 @@ def _about_settings(operation: Operation, cluster: Cluster, shape: ClusterShape)
         return Modify(settings, f"being set: {', '.join(sorted(settings))}")
     if shape.http_endpoint and not cluster.shape.http_endpoint and DATA_API not in asked:
         return EnableDataApi("the Data API is being switched on")
-    roles = tuple(role for role in shape.roles if role not in cluster.shape.roles)
+    roles = tuple(role for role in shape.roles if role not in cluster.shape.roles and role.arn not in asked)
     if roles:
         return AddRoles(roles, f"{len(roles)} IAM roles are being added")
     return _about_master(operation, cluster)
@@ -207,6 +210,9 @@ def _differences(cluster: Cluster, shape: ClusterShape, instances: tuple[Instanc
     """Return a sentence for each setting that was asked for and is not as asked (I9: read back, and reported)."""
     missing = shape.render_settings(cluster.shape)
     settings = [f"{name} was asked to be {value} and is not" for name, value in sorted(missing.items())]
+    settings += [
+        f"the role {role.arn} was asked for and is not there" for role in shape.roles if role not in cluster.shape.roles
+    ]
     if shape.http_endpoint and not cluster.shape.http_endpoint:
         settings.append("the Data API was asked to be on and is not")
     there = {instance.identifier: instance for instance in instances}
