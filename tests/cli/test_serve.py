@@ -123,7 +123,7 @@ def test_ctrl_c_is_a_good_end_that_leaves_nothing(served: Served) -> None:
 
 
 def test_used_directory_is_refused() -> None:
-    """What an earlier account left there has no clusters any more: exit 2, and what to do."""
+    """An account that ended before it was ready has databases and no clusters: exit 2, and what to do."""
     with scratch() as temporary:
         used = temporary / "used"
         (used / "volumes" / "one").mkdir(parents=True)
@@ -132,8 +132,20 @@ def test_used_directory_is_refused() -> None:
     assert "earlier account" in done.stderr
 
 
+def test_another_versions_account_is_refused_and_left_alone() -> None:
+    """Exit 3 and a sentence; nothing in the directory is touched."""
+    with scratch() as temporary:
+        kept = temporary / "kept"
+        kept.mkdir()
+        (kept / "account.state").write_text('{"format": 99, "made_with": {}, "port": 1}\n')
+        done = run(temporary, "serve", "--dir", str(kept))
+        assert [path.name for path in kept.iterdir()] == ["account.state"]
+    assert done.returncode == 3
+    assert "format 99" in done.stderr
+
+
 def test_named_directory_keeps_the_databases() -> None:
-    """With --dir the files stay, and SIGTERM is as good an end as Ctrl-C."""
+    """With --dir the account's files stay, and SIGTERM is as good an end as Ctrl-C."""
     with scratch() as temporary:
         process = start(temporary, "serve", "--rows", str(ROWS), "--dir", str(temporary / "kept"))
         assert process.stdout is not None

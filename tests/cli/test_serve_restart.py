@@ -38,26 +38,29 @@ class Served:
     def client(self, service: str, region: str = "us-west-2") -> Any:
         return _SESSION.client(service, region_name=region, endpoint_url=self.url)
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
         more = dict(re.findall(r"export (\w+)=(\S*)", self.text))
-        return subprocess.run(
-            [*COMMAND, *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
+        return subprocess.Popen(
+            [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env=environment(self.directory.parent, **more),
         )  # fmt: skip
 
-    def snapshots(self, status: str) -> list[str]:
-        found = self.client("rds").describe_db_cluster_snapshots()["DBClusterSnapshots"]
-        return [each["DBClusterSnapshotIdentifier"] for each in found if each["Status"] == status]
+    def command(self, *arguments: str) -> tuple[int, str, str]:
+        process = self.begin(*arguments)
+        out, err = process.communicate(timeout=TIMEOUT_S)
+        return process.returncode, out, err
+
+    def snapshots(self) -> list[str]:
+        found = self.client("rds").describe_db_cluster_snapshots(SnapshotType="manual")["DBClusterSnapshots"]
+        return [each["DBClusterSnapshotIdentifier"] for each in found]
 
     def clusters(self) -> dict[str, str]:
         found = self.client("rds").describe_db_clusters()["DBClusters"]
-        return {each["DBClusterIdentifier"]: each["Status"] for each in found}
+        return {each["DBClusterIdentifier"]: each["DbClusterResourceId"] for each in found}
 
-    def kill_once_saved(self) -> None:
-        """Kill it when it has saved its state once more."""
-        state = self.directory / "account.state"
-        before = state.stat().st_mtime_ns
-        awaited(lambda: state.stat().st_mtime_ns != before)
+    def kill_once_saved(self, name: str) -> None:
+        """Kill it when the state that it has saved knows of something."""
+        awaited(lambda: name.encode() in (self.directory / "account.state").read_bytes())
         self.process.kill()
         self.process.communicate(timeout=TIMEOUT_S)
 
@@ -91,44 +94,54 @@ def count(host: str, port: int, user: str, password: str) -> int:
     return int(row[0])
 
 
-def actions(served: Served, operation: str) -> list[str]:
-    audit = served.command("audit", operation, "--verify", "--json")
-    assert audit.returncode == 0, audit.stderr
-    return [event["action"] for event in json.loads(audit.stdout)["events"] if event["kind"] == "intent"]
+def start_restore(served: Served) -> str:
+    """Start the request of serve under the id "night", at once; return the execution's ARN."""
+    states = served.client("stepfunctions")
+    machine = states.list_state_machines()["stateMachines"][0]["stateMachineArn"]
+    request = (served.directory / "request.json").read_text(encoding="utf-8")
+    execution: str = states.start_execution(stateMachineArn=machine, name="night", input=request)["executionArn"]
+    return execution
+
+
+def intents(served: Served) -> list[str]:
+    code, out, err = served.command("audit", "night", "--verify", "--json")
+    assert code == 0, err
+    return [event["action"] for event in json.loads(out)["events"] if event["kind"] == "intent"]
+
+
+def assert_same_rows(served: Served) -> None:
+    secret = served.client("secretsmanager").get_secret_value(SecretId="orders-staging/app")["SecretString"]
+    login = json.loads(secret)
+    source = served.client("rds", "us-east-1").describe_db_clusters()["DBClusters"][0]
+    rows = count(source["Endpoint"], source["Port"], "orders_app", "testing")
+    assert count(login["host"], login["port"], login["username"], login["password"]) == rows == ROWS // 10
 
 
 @pytest.mark.timeout(300)
 def test_a_restore_survives_two_kills_of_the_account() -> None:
-    """I4: killed while it copies and while it restores, the operation is resumed to its end, and nothing is doubled."""
+    """I4: killed after the copy has begun and after the restore has, it is resumed to its end; nothing is doubled."""
     with scratch() as temporary:
         directory = temporary / "kept"
         with serving(directory) as first:
-            request = str(directory / "request.json")
-            started = first.command("run", request, "--no-watch", "--json")
-            operation = json.loads(started.stdout)["operation_id"]
-            awaited(lambda: first.snapshots("copying"))
-            first.kill_once_saved()
+            old = first.clusters()["orders-staging"]
+            execution = start_restore(first)
+            awaited(first.snapshots)
+            first.kill_once_saved(first.snapshots()[0])
         with serving(directory) as second:
             assert second.url == first.url
-            assert f"aurora-restore resume {operation}" in second.text
-            ended = second.client("stepfunctions").describe_execution(
-                executionArn=json.loads(started.stdout)["execution_arn"]
-            )
+            assert "aurora-restore resume night\n" in second.text
+            ended = second.client("stepfunctions").describe_execution(executionArn=execution)
             assert ended["status"] == "ABORTED"
-            assert second.command("resume", operation, "--no-watch").returncode == 0
-            awaited(lambda: second.clusters().get("orders-staging") == "creating")
-            second.kill_once_saved()
+            resuming = second.begin("resume", "night", "--no-watch")
+            awaited(lambda: second.clusters().get("orders-staging", old) != old)
+            second.kill_once_saved(second.clusters()["orders-staging"])
+            assert resuming.communicate(timeout=TIMEOUT_S)[1] == ""
         with serving(directory) as third:
-            resumed = third.command("resume", operation, "--json")
-            assert resumed.returncode == 0, resumed.stderr
-            assert json.loads(resumed.stdout)["status"] == "succeeded"
-            done = actions(third, operation)
+            code, out, err = third.command("resume", "night", "--json")
+            assert code == 0, err
+            assert json.loads(out)["status"] == "succeeded"
             assert list(third.clusters()) == ["orders-staging"]
+            done = intents(third)
             for once in ("CopyDBClusterSnapshot", "DeleteDBCluster", "RestoreDBClusterFromSnapshot", "Publish"):
                 assert done.count(once) == 1, done
-            login = json.loads(
-                third.client("secretsmanager").get_secret_value(SecretId="orders-staging/app")["SecretString"]
-            )
-            source = third.client("rds", "us-east-1").describe_db_clusters()["DBClusters"][0]
-            rows = count(source["Endpoint"], source["Port"], "orders_app", "testing")
-            assert count(login["host"], login["port"], login["username"], login["password"]) == rows == ROWS // 10
+            assert_same_rows(third)

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from aurora_restore.embedded.clock import EmbeddedClock, VirtualClock
 from aurora_restore.embedded.dataplane import MasterUser, RecordsOnly
 from aurora_restore.embedded.gate import Gate
 from aurora_restore.embedded.late_drops import LateDrops
+from aurora_restore.embedded.opening import still_free
 from aurora_restore.embedded.persistence import CLOCK_FILE, STATE_FILE, Keeper, check, match_volumes
 from aurora_restore.errors import EnvironmentUnfitError
 from tests.embedded.emulator import awaited
@@ -159,6 +161,42 @@ def test_everything_the_pipeline_needs_is_back(kept: Kept) -> None:
             "the cluster's database runs, the snapshot's does not"
         )
     assert kept.told == []
+
+
+def test_a_subscribed_queue_goes_on_to_get_what_is_told(kept: Kept) -> None:
+    """Who rehearses with a queue behind the topic finds what was sent before, and gets what is sent after."""
+    with kept.account() as account:
+        sqs, sns = account.client("sqs"), account.client("sns")
+        queue = sqs.create_queue(QueueName="told")["QueueUrl"]
+        topic = sns.list_topics()["Topics"][0]["TopicArn"]
+        endpoint = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=endpoint)
+        sns.publish(TopicArn=topic, Message="before")
+    with kept.account() as account:
+        account.client("sns").publish(TopicArn=topic, Message="after")
+        queue = account.client("sqs").get_queue_url(QueueName="told")["QueueUrl"]
+        got = account.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+        assert [json.loads(each["Body"])["Message"] for each in got] == ["before", "after"]
+
+
+def test_the_port_is_the_same_unless_it_is_taken() -> None:
+    """Exported addresses go on working, and where they do not, that is said."""
+    told: list[str] = []
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert still_free(port, told.append) is None
+    assert f"Port {port}" in told[0]
+    assert still_free(port, told.append) == port
+    assert len(told) == 1
+
+
+def test_what_cannot_be_kept_is_said() -> None:
+    """Not every thing of moto's can be written down."""
+    state = account_state.AccountState({}, [lambda: None])  # type: ignore[list-item]
+    with pytest.raises(EnvironmentUnfitError, match="something in the account cannot be kept"):
+        account_state.write(state)
 
 
 def test_the_functions_answer_in_the_account_that_came_back(kept: Kept) -> None:

@@ -11,6 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final, TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -33,7 +34,7 @@ from aurora_restore.runtime import Settings
 _Name: TypeAlias = tuple[str, str, str]
 
 # Functions are not among them: their handlers are this process's, and are registered anew.
-_SERVICES: Final = ("dynamodb", "ec2", "iam", "kms", "rds", "secretsmanager", "sns", "ssm", "stepfunctions")
+_SERVICES: Final = ("dynamodb", "ec2", "iam", "kms", "rds", "secretsmanager", "sns", "sqs", "ssm", "stepfunctions")
 # Of this backend a part is enough, and the rest does not pickle.
 _PARTS: Final = {"ssm": frozenset({"_parameters"})}
 # These, the same for every account, are nine tenths of all.
@@ -42,17 +43,19 @@ _PRIVATE_KEYS: Final = (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.E
 _LOCKS: Final[dict[type, Callable[[], object]]] = {
     type(threading.Lock()): threading.Lock,
     type(threading.RLock()): threading.RLock,
+    threading.Condition: threading.Condition,
 }
 _OWN_PACKAGES: Final = ("moto.", "aurora_restore.")
-# A pickle may call what it names. What it names besides moto's classes and ours is listed.
+# A pickle may call what it names: what is neither moto's nor ours is listed. Against accidents; it is no wall.
 _FOREIGN: Final = frozenset({
     "_thread.allocate_lock", "_thread.RLock",
     "builtins.set", "builtins.frozenset", "builtins.bytearray", "builtins.object",
     "builtins.getattr", "builtins.list", "builtins.dict", "builtins.int", "builtins.str", "builtins.tuple",
     "collections.OrderedDict", "collections.defaultdict", "collections.deque", "copyreg._reconstructor",
     "datetime.date", "datetime.datetime", "datetime.timedelta", "datetime.timezone", "dateutil.tz.tz.tzutc",
-    "decimal.Decimal", "ipaddress.IPv4Address", "ipaddress.IPv4Network", "ipaddress.IPv6Network", "threading.Lock",
-    "threading.RLock", "uuid.UUID", "uuid.SafeUUID", "zoneinfo.ZoneInfo._unpickle", "re._compile",
+    "decimal.Decimal", "ipaddress.IPv4Address", "ipaddress.IPv4Network", "ipaddress.IPv6Network",
+    "threading.Condition", "threading.Lock", "threading.RLock",
+    "uuid.UUID", "uuid.SafeUUID", "zoneinfo.ZoneInfo._unpickle", "re._compile",
 })  # fmt: skip
 
 
@@ -67,12 +70,18 @@ class AccountState:
 
 
 def write(state: AccountState) -> bytes:
-    """Return the state, and that of moto's backends, as bytes. Nobody may change either meanwhile."""
+    """Return the state, and that of moto's backends, as bytes. Nobody may change either meanwhile.
+
+    EnvironmentUnfitError: somebody has made a thing in the account that cannot be kept.
+    """
     pickled = io.BytesIO()
     names = {id(backend): name for name, backend in _backends()}
     parts = {name: _part(name, backend) for name, backend in _backends() if name[0] in _SERVICES}
     state.interrupted = [each.name for each in states.executions() if states.is_running(each)]
-    _Pickler(pickled, names).dump((state, parts))
+    try:
+        _Pickler(pickled, names).dump((state, parts))
+    except (pickle.PickleError, AttributeError, RuntimeError, TypeError) as error:
+        raise EnvironmentUnfitError(f"something in the account cannot be kept: {error}") from error
     return pickled.getvalue()
 
 
@@ -83,7 +92,7 @@ def read(pickled: bytes) -> AccountState:
     """
     try:
         state, parts = _Unpickler(io.BytesIO(pickled)).load()
-    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, TypeError, ValueError) as error:
+    except (pickle.PickleError, EOFError, AttributeError, ImportError, TypeError, ValueError) as error:
         raise EnvironmentUnfitError(
             f"the embedded account's state cannot be read: {type(error).__name__}: {error}",
             advice="Remove the directory, or name another with --dir",
@@ -133,20 +142,27 @@ class _Pickler(pickle.Pickler):
         return self._names.get(id(it)) if isinstance(it, BaseBackend) else None
 
     def reducer_override(self, it: Any) -> Any:
+        if isinstance(it, type | FunctionType | BuiltinFunctionType):
+            # Rather no new file than one that is not read again.
+            _require_listed(it.__module__, it.__qualname__)
+            return NotImplemented
         if isinstance(it, Execution):
             return states.forgotten, (), states.remembered(it)
+        if isinstance(it, defaultdict):
+            return _without_factory(it)
         if isinstance(it, _PRIVATE_KEYS):
-            pem = it.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            return _private_key, (pem,)
-        if type(it) in _LOCKS:
-            return _LOCKS[type(it)], ()
-        if isinstance(it, defaultdict) and "<locals>" in getattr(it.default_factory, "__qualname__", ""):
-            # Made by a function that no name leads to; what it has given is kept.
-            return dict, (dict(it),)
-        if isinstance(it, ParameterDict):
-            # Its constructor asks for more than a defaultdict's reduction gives.
-            return copyreg.__newobj__, (ParameterDict,), vars(it), None, iter(it.items())  # type: ignore[attr-defined]
-        return NotImplemented
+            return _private_key, (it.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),)
+        return (_LOCKS[type(it)], ()) if type(it) in _LOCKS else NotImplemented
+
+
+def _without_factory(it: defaultdict[Any, Any]) -> Any:
+    if isinstance(it, ParameterDict):
+        # Its constructor asks for more than a defaultdict's reduction gives.
+        return copyreg.__newobj__, (ParameterDict,), vars(it), None, iter(it.items())  # type: ignore[attr-defined]
+    if "<locals>" in getattr(it.default_factory, "__qualname__", ""):
+        # Made by a function that no name leads to; what it has given is kept.
+        return dict, (dict(it),)
+    return NotImplemented
 
 
 class _Unpickler(pickle.Unpickler):
@@ -154,9 +170,16 @@ class _Unpickler(pickle.Unpickler):
         return _backend(name)
 
     def find_class(self, module: str, name: str) -> Any:
-        if not module.startswith(_OWN_PACKAGES) and f"{module}.{name}" not in _FOREIGN:
-            raise pickle.UnpicklingError(f"{module}.{name} has no place in an account's state")
-        return super().find_class(module, name)
+        found = super().find_class(module, name)
+        if f"{module}.{name}" not in _FOREIGN:
+            # By where it is from, and not by whose import of it is named.
+            _require_listed(getattr(found, "__module__", None) or "", name)
+        return found
+
+
+def _require_listed(module: str, name: str) -> None:
+    if not module.startswith(_OWN_PACKAGES) and f"{module}.{name}" not in _FOREIGN:
+        raise pickle.PickleError(f"{module}.{name} has no place in an account's state")
 
 
 def _private_key(pem: bytes) -> Any:

@@ -80,14 +80,19 @@ def opened_again(
     made_with = {"moto": version("moto"), "PostgreSQL": str(find_binaries(binaries).major_version)}
     # Before the databases' own files are touched.
     check(directory, made_with)
-    with sealed(), _servers(directory, binaries, is_small=False) as servers:
+    with (
+        sealed(),
+        _servers(directory, binaries, is_small=False) as servers,
+        ThreadPoolExecutor(max_workers=1) as beside,
+    ):
+        beside.submit(servers.warm_up)
         from aurora_restore.embedded.account import EmbeddedAccount  # noqa: PLC0415
         from aurora_restore.embedded.account_state import read  # noqa: PLC0415
 
         plane = LateDrops(servers)
         keeper = Keeper(directory, made_with, plane, tell)
         kept = keeper.kept()
-        listens = port or (_still_free(kept.port, tell) if kept else None)
+        listens = port or (still_free(kept.port, tell) if kept else None)
         clock = EmbeddedClock(SPEED, start=keeper.resume_at(), on_hurry=keeper.note_hurry)
         with EmbeddedAccount(plane, clock, port=listens, client_config=ONE_ATTEMPT, gate=keeper.gate) as account:
             if kept is None:
@@ -101,7 +106,8 @@ def opened_again(
                 yield found
 
 
-def _still_free(port: int, tell: Callable[[str], None]) -> int | None:
+def still_free(port: int, tell: Callable[[str], None]) -> int | None:
+    """Return the port if one can listen on it on 127.0.0.1; else say that it is taken, and return None."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -78,7 +78,7 @@ class Keeper:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Save for the last time, if it was started; OSError when that fails."""
+        """Save for the last time, if it was started; OSError or EnvironmentUnfitError when that fails."""
         if self._account is None:
             return
         self._ended.set()
@@ -131,7 +131,7 @@ class Keeper:
                 if self._account is not None:
                     self._save(self._account)
                 is_failing = False
-            except OSError as error:
+            except (OSError, EnvironmentUnfitError) as error:
                 self._dirty.set()
                 if not is_failing:
                     self._tell(f"The account's state cannot be written, and is tried again: {error}")
