@@ -14,11 +14,12 @@ INSTALLED := $(VENV)/.installed
 MAKEFLAGS += --keep-going --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-format check-lint check-types check-imports check-workflow bench bench-embedded bench-orchestration format lock clean
+.PHONY: help demo test faults check check-format check-lint check-types check-imports check-workflow bench bench-embedded bench-orchestration format lock clean
 
 help:
 	@echo 'make demo    restore a real database on this machine, start to end (ARGS="--rows 1000000 --keep")'
 	@echo 'make test    run every test on $(WORKERS) cores (WORKERS=n), then the coverage gate'
+	@echo 'make faults  let every call of an operation fail in every way (ARGS="--only ID" runs one again)'
 	@echo 'make check   formatting, lint, types, import rules, the state machine; silent where all is well'
 	@echo 'make bench   measure the embedded account, and what waiting costs an operation (bench-embedded, bench-orchestration)'
 	@echo 'make format  format the code and mend what ruff can mend'
@@ -37,6 +38,9 @@ test: $(INSTALLED)
 	@echo 'Checking that 95 % of the branches of the pure modules and the steps are covered'
 	@$(BIN)/coverage json --quiet -o .coverage.json
 	@$(BIN)/python tests/coverage_gate.py .coverage.json 95
+
+faults: $(INSTALLED)
+	@$(BIN)/python -m tests.faults --jobs $(WORKERS) $(ARGS)
 
 check: check-format check-lint check-types check-imports check-workflow
 
