@@ -50,7 +50,9 @@ def test_its_lines_fit_eighty_columns(world: World, tmp_path: Path, monkeypatch:
     """One for each check, and what to do beneath."""
     monkeypatch.setenv("COLUMNS", "80")
     target = {**sample.request()["target"], "kms_key": "alias/none"}
-    answer = aurora_restore("doctor", world.request(tmp_path, target=target))
+    world.request(tmp_path, target=target)
+    monkeypatch.chdir(tmp_path)  # a path is written whole, so that it can be copied
+    answer = aurora_restore("doctor", "request.json")
     assert answer.code == ExitCode.ENVIRONMENT
     assert "failed  request         target.kms_key: there is no key alias/none" in answer.out
     assert "-> It would stop the operation" in answer.out

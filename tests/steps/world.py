@@ -121,7 +121,8 @@ def founded(account: EmbeddedAccount) -> Country:
         topic_arn=deployment.topic_arn,
     )
     log = io.StringIO()
-    logger = Logger(service="steps", stream=log, level="INFO")
+    # Powertools keeps a logger, and its stream, by its service's name: a second account needs one of its own.
+    logger = Logger(service=f"steps-{next(_numbers)}", stream=log, level="INFO")
     regions = {EAST: _equipped(account, EAST, "orders-prod"), WEST: _equipped(account, WEST, "orders-staging")}
     return Country(account, settings, Recorder(), regions, log, logger)
 
