@@ -6,7 +6,7 @@ from aurora_restore.errors import DeletionNotWarrantedError, SnapshotFailedError
 from aurora_restore.names import SnapshotRole
 from aurora_restore.operation import Operation, Verdict, require
 from aurora_restore.safety import ClusterIdentity, DeletionEvidence, DeletionWarrant, issue_warrant
-from aurora_restore.snapshots import SnapshotStatus
+from aurora_restore.snapshots import Snapshot, SnapshotStatus
 from aurora_restore.statuses import Meaning
 from aurora_restore.steps.world import World
 from aurora_restore.store.journal import Journal
@@ -31,7 +31,11 @@ def run(journal: Journal, world: World) -> Verdict:
     busy = _busy(cluster, instances)
     if busy is not None:
         return Verdict.wait(busy)
-    warrant = issue_warrant(_evidence(operation, cluster, world))
+    final = rds.snapshot(operation.snapshot_identifier(SnapshotRole.FINAL, cluster.identifier))
+    if operation.deletion_began and final is not None and final.cluster_resource_id == cluster.resource_id:
+        # Another call of this step was faster: the cluster was read before it, and the snapshot after it.
+        return Verdict.wait(f"the final snapshot {final.identifier} has begun: the deletion was asked for already")
+    warrant = issue_warrant(_evidence(operation, cluster, final, world))
     journal.note("IssueWarrant", cluster.arn, _terms(warrant, operation))
     return _next_change(journal, rds, warrant, cluster, instances)
 
@@ -92,9 +96,9 @@ def _gone(journal: Journal, rds: Rds) -> Verdict:
     return Verdict.done(f"{name} is gone; its final snapshot is {identifier}")
 
 
-def _evidence(operation: Operation, cluster: Cluster, world: World) -> DeletionEvidence:
+def _evidence(operation: Operation, cluster: Cluster, final: Snapshot | None, world: World) -> DeletionEvidence:
     request = operation.wanted
-    rds, final = world.rds(request.target.region), operation.snapshot_identifier(SnapshotRole.FINAL, cluster.identifier)
+    rds = world.rds(request.target.region)
     stored = require(operation.restore_from, "snapshot to restore from")
     key = operation.kms_key_arn
     return DeletionEvidence(
@@ -114,8 +118,8 @@ def _evidence(operation: Operation, cluster: Cluster, world: World) -> DeletionE
         restore_from=rds.snapshot(stored.arn),
         restore_key_usable=key is None or world.keys(request.target.region).is_usable(key),
         captured_resource_id=operation.old_target.resource_id if operation.old_target else None,
-        final_snapshot=final,
-        final_snapshot_free=rds.snapshot(final) is None,
+        final_snapshot=operation.snapshot_identifier(SnapshotRole.FINAL, cluster.identifier),
+        final_snapshot_free=final is None,
     )
 
 
