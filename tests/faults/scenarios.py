@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aurora_restore.names import resumption
@@ -128,6 +128,14 @@ def call_scenario(variation: str, site: str, fault: str) -> Scenario:
         # What the last step may not do, nobody does in its place: the outcome stands in the State table only.
         unreachable=denied and site.startswith("SNSNotification"),
     )
+
+
+def resumed_scenarios(variation: str, sites: Iterable[str]) -> Iterator[Scenario]:
+    """Yield operations that were denied a change, and are resumed once it is allowed: they must end well (I4)."""
+    for site in changing(sites):
+        if not site.startswith("SNSNotification"):
+            denied = call_scenario(variation, site, "denied")
+            yield replace(denied, id=f"{denied.id}-then-resumed", resumed=True)
 
 
 def changing(sites: Iterable[str]) -> list[str]:

@@ -1,11 +1,20 @@
 """All scenarios, in an order that every process finds the same, and the part of them that each change must pass."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from tests.faults.faults import FIVE_TIMES, FOR_EVER, ONCE, ONLY_WHERE_CHANGED
 from tests.faults.harness import Rig
 from tests.faults.mishaps import operation_scenarios
-from tests.faults.scenarios import Scenario, call_scenario, call_scenarios, changing, nominal, sites_of
+from tests.faults.scenarios import (
+    Scenario,
+    call_scenario,
+    call_scenarios,
+    changing,
+    nominal,
+    resumed_scenarios,
+    sites_of,
+)
 from tests.faults.variations import VARIATIONS
 from tests.faults.walks import walks
 
@@ -24,6 +33,7 @@ def whole(rig: Rig, *, more_walks: Sequence[int] = ()) -> list[Scenario]:
         found.append(nominal(name))
         if name == THOROUGH:
             found.extend(call_scenarios(name, sites[name]))
+            found.extend(resumed_scenarios(name, sites[name]))
         else:
             found.extend(call_scenarios(name, changing(sites[name]), _WORST))
     return found
@@ -35,6 +45,14 @@ def calls_once_each(sites: Sequence[str]) -> Iterator[Scenario]:
     for number, site in enumerate(sites):
         possible = [fault for fault in faults if changing([site]) or fault not in ONLY_WHERE_CHANGED]
         yield call_scenario(THOROUGH, site, possible[number % len(possible)])
+
+
+def kind_of(scenario: Scenario) -> str:
+    """Return what a scenario is an example of: its id without the place and the number."""
+    name = scenario.id.partition("/")[2]
+    if not name.startswith("stopped"):
+        name = name.removesuffix("-then-resumed")
+    return re.sub(r"-at-[A-Z][\w.]*|-in-(?:renewal|first)\b|-\d+\b", "", name)
 
 
 def some_operations() -> list[Scenario]:

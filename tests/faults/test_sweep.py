@@ -1,17 +1,21 @@
 """The part of the sweep that each change must pass: each call suffers one fault. ``make faults`` runs all of it."""
 
+import re
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
 from aurora_restore.operation import Step
+from tests.faults.faults import FIVE_TIMES, FOR_EVER, ONCE
 from tests.faults.harness import Rig
 from tests.faults.mishaps import operation_scenarios
 from tests.faults.scenarios import Scenario, nominal, observe, play, sites_of
-from tests.faults.sweep import THOROUGH, calls_once_each, some_operations, some_walks
+from tests.faults.sweep import THOROUGH, calls_once_each, kind_of, some_operations, some_walks
 from tests.faults.variations import VARIATIONS
 
 _PARTS = 6
+PAGE = Path(__file__).parents[2] / "docs" / "what-can-go-wrong.md"
 
 
 def _broken(rig: Rig, scenarios: Iterable[Scenario]) -> list[str]:
@@ -57,3 +61,9 @@ def test_a_scenario_ends_the_same_every_time(rig: Rig) -> None:
     walk = some_walks(rig)[0]
     first, second = ([call.site for call in observe(rig, walk).calls] for _ in range(2))
     assert first == second
+
+
+def test_the_documentation_tells_what_every_fault_comes_to() -> None:
+    """Whoever is called at night finds there what happened; a fault that is new here must be told there."""
+    told = set(re.findall(r"^\| `([\w-]+)`", PAGE.read_text(), re.MULTILINE))
+    assert told == {*ONCE, *FIVE_TIMES, *FOR_EVER, *map(kind_of, operation_scenarios())}
