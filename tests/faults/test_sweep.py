@@ -14,7 +14,10 @@ from tests.faults.scenarios import Scenario, nominal, observe, play, sites_of
 from tests.faults.sweep import THOROUGH, calls_once_each, kind_of, some_operations, some_walks
 from tests.faults.variations import VARIATIONS
 
-_PARTS = 6
+# A scenario takes a second, on a slow machine some more.
+pytestmark = pytest.mark.timeout(600)
+
+_PARTS = 4
 PAGE = Path(__file__).parents[2] / "docs" / "what-can-go-wrong.md"
 
 
