@@ -15,8 +15,6 @@ from aurora_restore.cli.pipeline import Pipeline, find_operation, open_pipeline
 from aurora_restore.operation import Operation, Step
 from aurora_restore.store.audit import AuditEvent, EventKind, verify
 
-_READS = 5
-
 
 def audit(
     operation: OperationId,
@@ -51,14 +49,13 @@ def prove(operation: Operation, events: Sequence[AuditEvent]) -> bool:
 
 def _read(pipeline: Pipeline, operation_id: str) -> tuple[Operation, list[AuditEvent]]:
     """Return an operation and its events of one moment, though it may go on while we read."""
+    # In this order: an event is written together with the record that counts it, so all that are counted are there.
     operation = pipeline.store.operations.load(operation_id)
     events = pipeline.store.audit.events(operation_id)
-    for _ in range(_READS):
-        if len(events) == operation.audit_sequence:
-            break
-        operation = pipeline.store.operations.load(operation_id)
-        events = pipeline.store.audit.events(operation_id)
-    return operation, events
+    counted = [event for event in events if event.sequence <= operation.audit_sequence]
+    # What was added since is left out; what no record counts was never ours, and the proof must see it.
+    is_later = len(counted) < len(events) <= pipeline.store.operations.load(operation_id).audit_sequence
+    return operation, counted if is_later else events
 
 
 def _table(events: Sequence[AuditEvent]) -> Table:
