@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -71,6 +72,28 @@ def test_what_is_not_there_is_none_or_an_error(store: Store) -> None:
     assert store.operations.find("nobody") is None
     with pytest.raises(OperationNotFoundError, match=r"no operation nobody\. List what there is"):
         store.operations.load("nobody")
+
+
+def test_transactions_leave_each_other_alone(store: Store, journal: Journal) -> None:
+    """I5: a reader finds every event that a record counts, and a refused transaction undoes its own part only."""
+    number = journal.operation.operation_id
+    late = Journal(store, journal.operation, Step.SNAPSHOT_CHECK)
+    journal.begin()
+
+    def lose() -> None:
+        while writer.is_alive():
+            with pytest.raises(ConflictError):
+                late.note("TooLate", "the world", "so")
+
+    writer = Thread(target=lambda: [journal.note("Noted", "the world", "so") for _ in range(40)])
+    loser = Thread(target=lose)
+    writer.start()
+    loser.start()
+    while loser.is_alive():
+        counted = store.operations.load(number).audit_sequence
+        assert len(store.audit.events(number)) >= counted
+    writer.join()
+    assert store.operations.load(number) == journal.operation
 
 
 def test_a_write_that_lost_the_race_changes_nothing(store: Store, journal: Journal) -> None:

@@ -4,7 +4,7 @@ import errno
 import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any, Final
 
@@ -63,7 +63,7 @@ class EmbeddedServer:
         BackendDict.reset()
         reset_model_data()
         with listener:
-            application: Application = _Dispatcher()
+            application: Application = _one_at_a_time(_Dispatcher())
             self._server = _QuietServer(listener, self._around(application) if self._around else application)
         self._environment.enter_context(serving(self._server.port))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(_NOTICE_STOP_WITHIN_S,), daemon=True)
@@ -91,6 +91,22 @@ class _Dispatcher(DomainDispatcherApplication):
         if host not in self._services:
             self._services[host] = super().get_backend_for_host(host)
         return self._services[host]
+
+
+def _one_at_a_time(application: Application) -> Application:
+    """Let DynamoDB's calls wait for each other, so that a transaction is one.
+
+    moto writes it item by item, and takes a refused one back by putting whole tables back as they were before it.
+    """
+    turn = threading.Lock()
+
+    def answer(environ: dict[str, Any], begin: Callable[..., Any]) -> Iterable[bytes]:
+        if not str(environ.get("HTTP_X_AMZ_TARGET", "")).startswith("DynamoDB"):
+            return application(environ, begin)
+        with turn:
+            return application(environ, begin)
+
+    return answer
 
 
 class _QuietHandler(MotoRequestHandler):
