@@ -9,6 +9,10 @@ UV_VERSION := 0.13.9
 
 LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
+# What only the infrastructure's templates and checks need: make demo does without.
+INFRA := $(VENV)/.infra
+# checkov asks for versions of its own of what everything else uses too.
+CHECKOV := $(VENV)/checkov/.locked
 
 # Every check reports, even when an earlier one has failed.
 MAKEFLAGS += --keep-going --no-print-directory
@@ -76,7 +80,11 @@ lock: $(LOCKED)
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
 	  --no-emit-find-links --extra embedded --group dev --output-file requirements.lock pyproject.toml
-	@echo 'requirements.lock is written: look at the difference, then run make check test'
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
+	  --no-emit-find-links --constraints requirements.lock --output-file infra/requirements.lock infra/requirements.in
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
+	  --no-emit-find-links --output-file infra/checkov.lock infra/checkov.in
+	@echo 'The three locks are written: look at the difference, then run make check test'
 
 clean:
 	@rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
@@ -97,4 +105,15 @@ $(LOCKED): requirements.lock
 # Built with the hatchling of the lock: nothing that is not named there is fetched.
 $(INSTALLED): $(LOCKED) pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(INFRA): $(LOCKED) infra/requirements.lock
+	@echo 'Installing infra/requirements.lock into $(VENV) (once; half a minute)'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r infra/requirements.lock
+	@touch $@
+
+$(CHECKOV): $(LOCKED) infra/checkov.lock
+	@echo 'Installing infra/checkov.lock into $(VENV)/checkov (once; a minute)'
+	@$(PYTHON) -m venv $(VENV)/checkov
+	@$(VENV)/checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r infra/checkov.lock
 	@touch $@
