@@ -49,6 +49,9 @@ def _found(detail: ErrorDetails, document: object, location: Location, model: ty
         return "nothing"
     if detail["type"] == "extra_forbidden":
         return f"an unknown field{_did_you_mean(location, model)}"
+    if location[-1:] == ("password",):
+        # Whoever takes the field for the place of a password must not find it in an error's text (I6).
+        return "something else"
     return shown(_at(document, location))
 
 

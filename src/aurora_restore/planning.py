@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from aurora_restore.database_request import Grant, Logins, User
 from aurora_restore.errors import DeletionNotWarrantedError
 from aurora_restore.estimates import (
     Cost,
@@ -19,7 +20,7 @@ from aurora_restore.estimates import (
 from aurora_restore.names import ARCHIVE_ROLES, FINAL_ROLES, ROLE_TAG, SnapshotRole
 from aurora_restore.plan_document import Pinned, PlanDocument, flatten
 from aurora_restore.plan_parts import Choice, Copy, Deletion, Fate, PlannedUser, Pruned, Seen, Setting
-from aurora_restore.request import Grant, Logins, Protection, RestoreRequest, User
+from aurora_restore.request import Protection, RestoreRequest
 from aurora_restore.safety import ClusterIdentity, DeletionEvidence, issue_warrant
 from aurora_restore.snapshots import NEWEST, TAKE_ONE_NOW, CopyPlan, Snapshot, SnapshotStatus, plan_copy, to_prune
 

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from aurora_restore.database_request import Leftover, Logins, OwnershipTransfer, SqlScript, User, Verification
 from aurora_restore.errors import Problem, RequestError
 from aurora_restore.mistakes import explain, shown
+from aurora_restore.strict import Strict
 
 _WINDOW_OF_DAY = r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d"
 _DAY = r"(mon|tue|wed|thu|fri|sat|sun)"
@@ -31,35 +33,13 @@ def _no_aws_tag(tags: Mapping[str, str]) -> Mapping[str, str]:
     return tags
 
 
-def _grants_from_words(value: object) -> object:
-    """Let ``grants: readonly`` and ``grants: [readonly]`` stand for their long form."""
-    if isinstance(value, str):
-        value = [value]
-    if isinstance(value, list):
-        return [{"preset": grant} if isinstance(grant, str) else grant for grant in value]
-    return value
-
-
 ClusterName = Annotated[str, AfterValidator(_cluster_name)]
 Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", examples=["us-east-1"])]
 Tags = Annotated[dict[str, str], AfterValidator(_no_aws_tag), Field(max_length=40)]
 AuroraCapacity = Annotated[float, Field(ge=0, le=256, multiple_of=0.5)]
 
 
-class _Strict(BaseModel):
-    """Refuses unknown fields, and never turns one type into another: a quoted "false" is a mistake, not a truth."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        frozen=True,
-        populate_by_name=True,
-        hide_input_in_errors=True,
-        allow_inf_nan=False,
-    )
-
-
-class Source(_Strict):
+class Source(Strict):
     """Where the data comes from."""
 
     cluster: ClusterName = Field(description="The source cluster's identifier. It is never changed.")
@@ -74,7 +54,7 @@ class Source(_Strict):
     )
 
 
-class InstanceRequest(_Strict):
+class InstanceRequest(Strict):
     """One instance of the target. The first one in the list becomes the writer."""
 
     instance_class: str = Field(
@@ -89,7 +69,7 @@ class InstanceRequest(_Strict):
     availability_zone: str | None = Field(default=None, description="Unset: AWS chooses.")
 
 
-class ServerlessRange(_Strict):
+class ServerlessRange(Strict):
     """The Aurora Serverless v2 range, in Aurora capacity units (ACU)."""
 
     min_acu: AuroraCapacity = Field(description="Lowest capacity; 0 lets the cluster pause.")
@@ -102,7 +82,7 @@ class ServerlessRange(_Strict):
         return self
 
 
-class Target(_Strict):
+class Target(Strict):
     """Where the data goes, and what about the target's captured shape is to be different."""
 
     cluster: ClusterName = Field(description="The target cluster's identifier. It is replaced.")
@@ -148,7 +128,7 @@ class Protection(StrEnum):
     LIFT = "lift"
 
 
-class Replace(_Strict):
+class Replace(Strict):
     """The permission to delete an existing target, in words (I2)."""
 
     allow: bool = Field(default=False, description="May an existing target be deleted?")
@@ -160,93 +140,7 @@ class Replace(_Strict):
     )
 
 
-class GrantPreset(StrEnum):
-    """A bundle of privileges with a name."""
-
-    READONLY = "readonly"
-    READWRITE = "readwrite"
-    OWNER = "owner"
-
-
-Privilege = Literal[
-    "SELECT",
-    "INSERT",
-    "UPDATE",
-    "DELETE",
-    "TRUNCATE",
-    "REFERENCES",
-    "TRIGGER",
-    "USAGE",
-    "EXECUTE",
-    "CREATE",
-    "CONNECT",
-    "TEMPORARY",
-]
-_SQL_NAME = Field(min_length=1, max_length=63)
-
-
-class Grant(_Strict):
-    """What a user may do: a preset, or named privileges on named things. Existing and future objects alike."""
-
-    preset: Annotated[GrantPreset, Field(strict=False)] | None = Field(
-        default=None, description="readonly, readwrite or owner."
-    )
-    privileges: list[Privilege] | None = Field(default=None, min_length=1, description="Instead of a preset.")
-    database: Annotated[str, _SQL_NAME] | None = Field(default=None, description="Unset: every database.")
-    schema_name: Annotated[str, _SQL_NAME] | None = Field(
-        default=None, alias="schema", description="Unset: every schema."
-    )
-    table: Annotated[str, _SQL_NAME] | None = Field(default=None, description="Unset: every table. Needs schema.")
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if (self.preset is None) == (self.privileges is None):
-            raise ValueError("either preset or privileges")
-        if self.table is not None and (self.schema_name is None or self.preset is not None):
-            raise ValueError("table together with schema and privileges")
-        return self
-
-
-def _login_name(value: str) -> str:
-    if len(value.encode()) > 63:
-        raise ValueError("a name of at most 63 bytes")
-    if value == "rdsadmin" or value.startswith(("rds_", "pg_")):
-        raise ValueError("a name that is not reserved (rdsadmin, rds_… and pg_… belong to RDS and PostgreSQL)")
-    return value
-
-
-class User(_Strict):
-    """One database user who can log in after the operation."""
-
-    name: Annotated[str, Field(min_length=1), AfterValidator(_login_name)] = Field(
-        description="The user's name in the database."
-    )
-    secret: str | None = Field(
-        default=None,
-        pattern=r"^[A-Za-z0-9/_+=.@-]{1,512}$",
-        description="Name of the secret in the target's region that holds the password; made if it does not exist.",
-    )
-    grants: Annotated[
-        list[Grant],
-        BeforeValidator(_grants_from_words, json_schema_input_type=GrantPreset | list[GrantPreset | Grant]),
-    ] = Field(default_factory=list, description="Presets, or explicit privileges.")
-    iam: bool = Field(default=False, description="Log in with an IAM token instead of a password.")
-
-    @model_validator(mode="after")
-    def _one_way_in(self) -> Self:
-        if self.iam == (self.secret is not None):
-            raise ValueError("either secret (a password) or iam: true")
-        return self
-
-
-class Logins(StrEnum):
-    """Who can log in besides the users listed."""
-
-    ONLY_LISTED = "only-listed"
-    KEEP = "keep"
-
-
-class Archive(_Strict):
+class Archive(Strict):
     """How many archives and final snapshots of this target the pipeline keeps. The newest is never deleted."""
 
     keep: int = Field(default=7, ge=1, le=90, description="How many, newest first.")
@@ -255,7 +149,7 @@ class Archive(_Strict):
     )
 
 
-class Timeouts(_Strict):
+class Timeouts(Strict):
     """How long a step may wait, in minutes. Unset: what AWS is known to need, with room."""
 
     snapshot_minutes: int = Field(default=360, ge=1, le=4_320, description="Taking a new snapshot.")
@@ -267,7 +161,7 @@ class Timeouts(_Strict):
         default=480, ge=1, le=4_320, description="Restoring the cluster and creating its instances."
     )
     users_minutes: int = Field(
-        default=30, ge=1, le=1_440, description="Reaching the database and setting up its users."
+        default=30, ge=1, le=1_440, description="Reaching the database, setting up its users, running SQL and checks."
     )
 
     def copy_limit_minutes(self, *, crosses_regions: bool) -> int:
@@ -277,7 +171,7 @@ class Timeouts(_Strict):
         return 24 * 60 if crosses_regions else 6 * 60
 
 
-class RestoreRequest(_Strict):
+class RestoreRequest(Strict):
     """One restore of a target cluster from a snapshot of a source cluster."""
 
     name: str = Field(
@@ -289,6 +183,19 @@ class RestoreRequest(_Strict):
     users: list[User] = Field(default_factory=list, max_length=1_000, description="Who can log in afterwards.")
     logins: Annotated[Logins, Field(strict=False)] = Field(
         default=Logins.ONLY_LISTED, description="only-listed: nobody else can log in. keep: the source's logins stay."
+    )
+    keep: list[Annotated[Leftover, Field(strict=False)]] = Field(
+        default_factory=list,
+        description="What of production's is left as it came, of what acts by itself.",
+    )
+    ownership: list[OwnershipTransfer] = Field(
+        default_factory=list, max_length=1_000, description="Which roles' objects change hands."
+    )
+    sql: list[SqlScript] = Field(
+        default_factory=list, max_length=100, description="What is run after the users are set up, in this order."
+    )
+    verify: list[Verification] = Field(
+        default_factory=list, max_length=100, description="What must hold before anyone is told that it succeeded."
     )
     archive: Archive = Field(default_factory=Archive)
     timeouts: Timeouts = Field(default_factory=Timeouts)

@@ -13,9 +13,9 @@ from psycopg import sql
 
 from aurora_restore.database.engine import DesiredState, DesiredUser, Endpoint, Login
 from aurora_restore.database.postgresql import PostgreSQL
+from aurora_restore.database_request import Grant
 from aurora_restore.embedded.dataplane import MasterUser
 from aurora_restore.embedded.postgres import PostgresServers
-from aurora_restore.request import Grant
 
 MASTER = MasterUser("dba", "testing-dba")
 PRODUCTION_PASSWORD = "testing-production"

@@ -6,7 +6,7 @@ import pytest
 
 from aurora_restore.database.engine import DesiredState, Login
 from aurora_restore.database.postgresql import PostgreSQL
-from aurora_restore.request import Grant
+from aurora_restore.database_request import Grant
 from tests.database.conftest import PRODUCTION_PASSWORD, Database, grant, login, user
 
 TRIES: dict[str, LiteralString] = {

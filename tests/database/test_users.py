@@ -5,8 +5,8 @@ import pytest
 
 from aurora_restore.database.engine import DesiredState, DesiredUser
 from aurora_restore.database.postgresql import PostgreSQL
+from aurora_restore.database_request import Logins
 from aurora_restore.errors import DatabaseRefusedError, PreflightError
-from aurora_restore.request import Logins
 from tests.database.conftest import HOSTILE, PRODUCTION_PASSWORD, Database, grant, login, user
 
 

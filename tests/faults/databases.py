@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from aurora_restore.database.engine import Change, ChangeKind, DesiredState, DesiredUser, Endpoint, Login
+from aurora_restore.database_request import Logins
 from aurora_restore.embedded.dataplane import MasterUser
 from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError
-from aurora_restore.request import Logins
 
 # RDS's own logins, of which no engine speaks.
 IAM_LOGIN = "(IAM)"

@@ -13,9 +13,9 @@ from aurora_restore.aws import door, rds
 from aurora_restore.aws.rds import Rds
 from aurora_restore.aws.topics import Topic
 from aurora_restore.database.engine import DesiredState
+from aurora_restore.database_request import Logins
 from aurora_restore.names import SnapshotRole
 from aurora_restore.operation import Intent, Operation, Step, Verdict
-from aurora_restore.request import Logins
 from aurora_restore.shape import ClusterShape
 from aurora_restore.steps import (
     announcement,

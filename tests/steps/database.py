@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from aurora_restore.database.engine import Change, ChangeKind, DesiredState, DesiredUser, Endpoint, Login
+from aurora_restore.database_request import Logins
 from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError
-from aurora_restore.request import Logins
 
 
 @dataclass

@@ -12,8 +12,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aurora_restore.database_request import GrantPreset, Logins
 from aurora_restore.errors import Problem, RequestError
-from aurora_restore.request import GrantPreset, Logins, Protection, RestoreRequest, json_schema
+from aurora_restore.request import Protection, RestoreRequest, json_schema
 
 MINIMAL: Mapping[str, Any] = {
     "name": "nightly",

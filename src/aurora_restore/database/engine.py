@@ -1,11 +1,13 @@
 """What a restored database's users shall be, and the Protocol of an engine that makes them so."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from aurora_restore.database_request import Grant, Leftover, Logins, OwnershipTransfer
 from aurora_restore.errors import ConfigurationError
-from aurora_restore.request import Grant, Logins
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,11 @@ class DesiredUser:
     password: str | None = field(repr=False)
     iam: bool = False
     grants: tuple[Grant, ...] = ()
+    host: str = "%"
+    roles: tuple[str, ...] = ()
+    connection_limit: int | None = None
+    valid_until: datetime | None = None
+    settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a user with two ways in, or none."""
@@ -45,11 +52,16 @@ class DesiredUser:
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
-    """The users, what happens to everybody else's login, and who besides the users keeps theirs (the master)."""
+    """The users, what happens to everybody else's login, and who besides the users keeps theirs (the master).
+
+    ``leftovers`` are what of production's stays as it came; ``ownership`` is whose objects become whose.
+    """
 
     users: tuple[DesiredUser, ...]
     logins: Logins = Logins.ONLY_LISTED
     keep: frozenset[str] = frozenset()
+    leftovers: frozenset[Leftover] = frozenset()
+    ownership: tuple[OwnershipTransfer, ...] = ()
 
 
 class ChangeKind(StrEnum):

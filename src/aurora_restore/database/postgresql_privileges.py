@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from aurora_restore.database.engine import DesiredUser
 from aurora_restore.database.postgresql_objects import Kind, Objects, Thing
-from aurora_restore.request import Grant, GrantPreset
+from aurora_restore.database_request import Grant, GrantPreset
 
 Privileges = frozenset[str]
 ByUser = dict[str, Privileges]

@@ -14,7 +14,7 @@ from aurora_restore.database.engine import Change, ChangeKind, DesiredState, Des
 from aurora_restore.database.passwords import scram_verifier
 from aurora_restore.database.postgresql_actions import Action, borrowing, identifiers
 from aurora_restore.database.postgresql_cluster import ADMIN_OPTION_RULES, Cluster, Membership, Role
-from aurora_restore.request import Logins
+from aurora_restore.database_request import Logins
 
 IAM_ROLE = "rds_iam"
 _DANGEROUS_ROLES = frozenset({"rds_superuser", "rds_replication"})

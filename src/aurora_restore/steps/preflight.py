@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aurora_restore.aws.networks import Networks
 from aurora_restore.aws.rds import Rds
 from aurora_restore.clusters import Cluster
+from aurora_restore.database_request import Logins
 from aurora_restore.errors import (
     ConfigurationError,
     KeyUnusableError,
@@ -15,7 +16,7 @@ from aurora_restore.errors import (
 )
 from aurora_restore.names import PIPELINE_TAGS, STACK_TAG, target_id, without_reserved
 from aurora_restore.operation import OldTarget
-from aurora_restore.request import Logins, Protection, RestoreRequest
+from aurora_restore.request import Protection, RestoreRequest
 from aurora_restore.shape import ClusterShape, missing_for_new
 from aurora_restore.snapshots import TAKE_ONE_NOW, Snapshot, find, plan_copy, refusals
 from aurora_restore.statuses import Meaning

@@ -6,9 +6,9 @@ from typing import Any
 from aurora_restore.aws.secrets import Secret, Secrets
 from aurora_restore.database.engine import Change, DesiredState, DesiredUser, Endpoint, Engine, Login
 from aurora_restore.database.passwords import strong_password
+from aurora_restore.database_request import Logins, User
 from aurora_restore.errors import DatabaseUnreachableError, NotReadyError, PreconditionError
 from aurora_restore.operation import Operation, Restored, Verdict, require
-from aurora_restore.request import Logins, User
 from aurora_restore.steps.world import World
 from aurora_restore.store.journal import Journal
 
