@@ -47,6 +47,10 @@ class Settings(BaseModel):
             raise ConfigurationError(f"the function's environment lacks {', '.join(missing)}", advice="Deploy again")
         return cls(**{field: environment[name] for field, name in names.items()})
 
+    def as_environment(self) -> dict[str, str]:
+        """Return the environment variables that ``from_environment`` reads."""
+        return {f"AURORA_RESTORE_{field.upper()}": value for field, value in self.model_dump().items()}
+
 
 def open_world(settings: Settings, client: Callable[[str, str | None], Any], clock: Clock) -> World:
     """Return the world of a deployment, on a clock and through the clients that are handed in."""
@@ -71,6 +75,10 @@ class Function:
         self._step = step
         self._world = world
         self._logger = logger
+
+    def elsewhere(self, world: Callable[[], World], logger: Logger) -> "Function":
+        """Return the same step's function for another world than the one that this process's environment leads to."""
+        return Function(self._step, world, logger)
 
     def __call__(self, event: Event, context: object) -> Result:  # noqa: ARG002
         """Run the step once and return its small result; raises our errors only, and none holds a secret (I6)."""

@@ -21,7 +21,7 @@ from aurora_restore.embedded.dataplane import MasterUser, RecordsOnly
 from aurora_restore.embedded.gate import Gate
 from aurora_restore.embedded.late_drops import LateDrops
 from aurora_restore.embedded.opening import still_free
-from aurora_restore.embedded.persistence import CLOCK_FILE, STATE_FILE, Keeper, check, match_volumes
+from aurora_restore.embedded.persistence import CLOCK_FILE, FORMAT, STATE_FILE, Keeper, check, match_volumes
 from aurora_restore.errors import EnvironmentUnfitError
 from tests.embedded.emulator import awaited
 
@@ -194,19 +194,19 @@ def test_the_port_is_the_same_unless_it_is_taken() -> None:
 
 def test_what_cannot_be_kept_is_said() -> None:
     """Not every thing of moto's can be written down."""
-    state = account_state.AccountState({}, [lambda: None])  # type: ignore[list-item]
+    state = account_state.AccountState({"x": lambda: None})  # type: ignore[dict-item]
     with pytest.raises(EnvironmentUnfitError, match="something in the account cannot be kept"):
         account_state.write(state)
 
 
 def test_the_functions_answer_in_the_account_that_came_back(kept: Kept) -> None:
-    """Their handlers are the new process's, and see the tables that were kept."""
+    """With their own handler strings and environments, which lead them to the tables that were kept."""
+    event = json.dumps({"operation_id": "never-begun", "execution_arn": "x"})
     with kept.account():
         pass
     with kept.account() as account:
-        name = next(each["FunctionName"] for each in account.client("lambda").list_functions()["Functions"])
-        answer = account.client("lambda").invoke(FunctionName=name, Payload=b"{}")
-        assert "errorType" in json.load(answer["Payload"]), "a handler of ours refused an empty event"
+        answer = account.client("lambda").invoke(FunctionName="aurora-restore-DeleteRDSFunction", Payload=event)
+        assert json.load(answer["Payload"])["errorType"] == "OperationNotFoundError"
 
 
 def test_an_execution_that_ran_is_aborted_and_one_that_ended_is_as_it_was(kept: Kept) -> None:
@@ -292,9 +292,9 @@ def test_a_record_without_a_volume_is_an_error(kept: Kept) -> None:
 @pytest.mark.parametrize(
     ("header", "says"),
     [
-        ({"format": 99, "made_with": MADE_WITH, "port": 1}, "format 99, and this version reads format 1"),
-        ({"format": 1, "made_with": {**MADE_WITH, "moto": "0"}, "port": 1}, r"moto 0 \(here: 1\)"),
-        ({"format": 1, "made_with": {**MADE_WITH, "PostgreSQL": "17"}, "port": 1}, r"PostgreSQL 17 \(here: 18\)"),
+        ({"format": 99, "made_with": MADE_WITH, "port": 1}, f"format 99, and this version reads format {FORMAT}"),
+        ({"format": FORMAT, "made_with": {**MADE_WITH, "moto": "0"}, "port": 1}, r"moto 0 \(here: 1\)"),
+        ({"format": FORMAT, "made_with": {**MADE_WITH, "PostgreSQL": "17"}, "port": 1}, r"PostgreSQL 17 \(here: 18\)"),
         ("nonsense", "is damaged"),
     ],
 )

@@ -4,24 +4,23 @@ import io
 import json
 import zipfile
 from types import TracebackType
-from typing import IO, Any, Self, cast
+from typing import Any, Self
 
-from aws_lambda_powertools import Logger
 from botocore.config import Config
 
 from aurora_restore.aws.clients import ONE_ATTEMPT, PATIENT, Clients
 from aurora_restore.aws.deployment import Deployment, write_deployment
-from aurora_restore.embedded import account_state, aurora, lambdas, states
+from aurora_restore.embedded import account_state, aurora, handlers, lambdas, rules, states
 from aurora_restore.embedded.account_state import AccountState
 from aurora_restore.embedded.aurora_records import Durations
 from aurora_restore.embedded.clock import EmbeddableClock
 from aurora_restore.embedded.dataplane import DataPlane
 from aurora_restore.embedded.gate import Gate
 from aurora_restore.embedded.inprocess import InProcess
-from aurora_restore.embedded.lambdas import FunctionHost
+from aurora_restore.embedded.lambdas import FunctionHost, FunctionRecord
 from aurora_restore.embedded.server import ACCESS_KEY, EmbeddedServer
 from aurora_restore.operation import Step
-from aurora_restore.runtime import Function, Settings, open_world
+from aurora_restore.runtime import Function, Settings
 from aurora_restore.store.operations import BY_TARGET
 from aurora_restore.workflow.definition import definition
 
@@ -53,11 +52,10 @@ class EmbeddedAccount:
         """
         self.plane = plane
         self.clock = clock
-        self.functions = FunctionHost(clock)
+        self.functions = FunctionHost(clock, self._load)
         self.server = EmbeddedServer(port, gate.around if gate else None)
         self.aurora = aurora.install(plane, clock, durations)
         self._client_config = client_config
-        self._stacks: list[Settings] = []
         lambdas.install(self.functions)
         states.install(clock, self._functions_client, self._tell_of_stop, gate.on_change if gate else None)
 
@@ -112,27 +110,32 @@ class EmbeddedAccount:
             topic_arn=topic_arn,
             functions=functions,
         )
+        self._make_rule(stack, machine["stateMachineArn"], functions[Step.SNS_NOTIFICATION.function_name])
         write_deployment(self.client("ssm"), deployment)
         return deployment
 
     def capture(self) -> bytes:
         """Return the control plane's state, for ``adopt``. No call may be answered meanwhile."""
         with self.aurora.standing_still() as places:
-            return account_state.write(AccountState(places, self._stacks))
+            return account_state.write(AccountState(places))
 
     def adopt(self, state: AccountState) -> None:
         """Take over from an earlier account with the same volumes, once this one has been started and is empty."""
         self.aurora.adopt(state.places)
-        for settings in state.stacks:
-            self._make_functions(settings, self._role_arn(settings.stack))
+
+    def _load(self, record: FunctionRecord) -> Function:
+        return handlers.load(record, self.client, self.clock, self.functions.log, self.server.port)
 
     def _tell_of_stop(self, detail: dict[str, str]) -> None:
-        """Do what the stack's EventBridge rule does: send the event to the function that ends operations."""
-        stack = detail["executionArn"].split(":")[6]
-        event = {"source": "aws.states", "detail-type": "Step Functions Execution Status Change", "detail": detail}
-        function = f"{stack}-{Step.SNS_NOTIFICATION.function_name}"
+        """Do what EventBridge does: send the event to the functions of those rules that it matches."""
+        event = rules.execution_event(detail)
+        for function in rules.functions_for(event):
+            self._call_unattended(function, event)
+
+    def _call_unattended(self, function: str, event: dict[str, Any]) -> None:
+        client = self.client("lambda", function.split(":")[3])
         for _ in range(_ASYNCHRONOUS_ATTEMPTS):
-            answer = self.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
+            answer = client.invoke(FunctionName=function, Payload=json.dumps(event))
             if "FunctionError" not in answer:
                 return
             self.clock.sleep(_ASYNCHRONOUS_RETRY_S)
@@ -176,18 +179,17 @@ class EmbeddedAccount:
         made = self.client("iam").create_role(RoleName=stack, AssumeRolePolicyDocument=trust)
         return str(made["Role"]["Arn"])
 
-    def _role_arn(self, stack: str) -> str:
-        return str(self.client("iam").get_role(RoleName=stack)["Role"]["Arn"])
+    def _make_rule(self, stack: str, state_machine_arn: str, function_arn: str) -> None:
+        events = self.client("events")
+        pattern = rules.pattern_of_stops(state_machine_arn)
+        events.put_rule(Name=f"{stack}-stopped", EventPattern=json.dumps(pattern))
+        events.put_targets(Rule=f"{stack}-stopped", Targets=[{"Id": "SNSNotification", "Arn": function_arn}])
 
     def _make_functions(self, settings: Settings, role_arn: str) -> dict[str, str]:
-        self._stacks.append(settings)
         return {step.function_name: self._make_function(step, settings, role_arn) for step in Step}
 
     def _make_function(self, step: Step, settings: Settings, role_arn: str) -> str:
         name = f"{settings.stack}-{step.function_name}"
-        # Powertools keeps a logger by its service's name: the port tells this account's from an earlier one's.
-        logger = Logger(service=f"{name}@{self.server.port}", stream=cast("IO[str]", self.functions.log))
-        self.functions.register(name, Function(step, lambda: open_world(settings, self.client, self.clock), logger))
         made = self.client("lambda").create_function(
             FunctionName=name,
             Runtime="python3.13",
@@ -195,6 +197,7 @@ class EmbeddedAccount:
             Handler=f"aurora_restore.runtime.{step.module}_handler",
             Code={"ZipFile": _empty_bundle()},
             Timeout=_FUNCTION_TIMEOUT_S,
+            Environment={"Variables": settings.as_environment()},
         )
         return str(made["FunctionArn"])
 

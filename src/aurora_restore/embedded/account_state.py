@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final, TypeAlias
+from weakref import WeakValueDictionary
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -26,15 +27,17 @@ from moto.core.base_backend import BackendDict, BaseBackend
 from moto.ssm.models import ParameterDict
 from moto.stepfunctions.parser.backend.execution import Execution
 
-from aurora_restore.embedded import states
+from aurora_restore.embedded import lambdas, states
 from aurora_restore.embedded.aurora_records import Place, Records
 from aurora_restore.errors import EnvironmentUnfitError
-from aurora_restore.runtime import Settings
 
 _Name: TypeAlias = tuple[str, str, str]
 
-# Functions are not among them: their handlers are this process's, and are registered anew.
-_SERVICES: Final = ("dynamodb", "ec2", "iam", "kms", "rds", "secretsmanager", "sns", "sqs", "ssm", "stepfunctions")
+# Not S3: nothing reads a bundle or a template again, and both would be written at every change. deploy uploads anew.
+_SERVICES: Final = (
+    "cloudformation", "dynamodb", "ec2", "events", "iam", "kms", "lambda", "rds", "secretsmanager", "sns", "sqs", "ssm",
+    "stepfunctions",
+)  # fmt: skip
 # Of this backend a part is enough, and the rest does not pickle.
 _PARTS: Final = {"ssm": frozenset({"_parameters"})}
 # These, the same for every account, are nine tenths of all.
@@ -55,7 +58,7 @@ _FOREIGN: Final = frozenset({
     "datetime.date", "datetime.datetime", "datetime.timedelta", "datetime.timezone", "dateutil.tz.tz.tzutc",
     "decimal.Decimal", "ipaddress.IPv4Address", "ipaddress.IPv4Network", "ipaddress.IPv6Network",
     "threading.Condition", "threading.Lock", "threading.RLock",
-    "uuid.UUID", "uuid.SafeUUID", "zoneinfo.ZoneInfo._unpickle", "re._compile",
+    "uuid.UUID", "uuid.SafeUUID", "weakref.WeakValueDictionary", "zoneinfo.ZoneInfo._unpickle", "re._compile",
 })  # fmt: skip
 
 
@@ -64,7 +67,6 @@ class AccountState:
     """What an account's control plane is made of."""
 
     places: dict[Place, Records]
-    stacks: list[Settings]
     # Names of the executions that ran, and will not go on.
     interrupted: list[str] = field(default_factory=list)
 
@@ -104,8 +106,9 @@ def read(pickled: bytes) -> AccountState:
 
 
 def _service(name: str) -> Any:
-    # moto has two backends for Step Functions; only one interprets.
-    return states.backends() if name == "stepfunctions" else get_backend(name)  # type: ignore[call-overload]
+    # moto has two backends for these; only one of them interprets and calls functions.
+    ours = {"stepfunctions": states.backends, "lambda": lambdas.backends}
+    return ours[name]() if name in ours else get_backend(name)  # type: ignore[call-overload]
 
 
 def _backends() -> Iterator[tuple[_Name, BaseBackend]]:
@@ -152,6 +155,8 @@ class _Pickler(pickle.Pickler):
             return _without_factory(it)
         if isinstance(it, _PRIVATE_KEYS):
             return _private_key, (it.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),)
+        if isinstance(it, WeakValueDictionary):
+            return WeakValueDictionary, (dict(it),)
         return (_LOCKS[type(it)], ()) if type(it) in _LOCKS else NotImplemented
 
 

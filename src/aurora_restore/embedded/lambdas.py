@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from io import TextIOBase
 from typing import Any, Final
 
-from moto.awslambda.exceptions import LambdaClientError, UnknownFunctionException
+from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaFunction
 from moto.awslambda_simple import models as moto_lambda
 from moto.core.base_backend import BackendDict
@@ -20,6 +20,7 @@ from aurora_restore.clock import Clock
 # These are Lambda's edge, where events and results are JSON of any shape.
 Json = dict[str, Any]
 Handler = Callable[[Json, Any], Json]
+Load = Callable[["FunctionRecord"], Handler]
 # Gets the function's name and the event; may raise in the handler's place.
 Before = Callable[[str, Json], None]
 # Gets the function's name, the event and the result; may raise although the handler has had its effect.
@@ -35,6 +36,16 @@ class FunctionKilledError(Exception):
         """Take the error's name as the state machine sees it, such as ``Runtime.ExitError`` or ``Lambda.Unknown``."""
         self.error_type = error_type
         super().__init__(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRecord:
+    """What Lambda knows of a function, as far as it decides what runs: all of it comes from who created it."""
+
+    name: str
+    handler: str
+    region: str
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,8 @@ class FunctionLog(TextIOBase):
 class FunctionHost:
     """Stands where Lambda stands: runs a function's handler once for a call, and answers as Lambda answers.
 
+    Which code that is, says the function itself: its handler string and its environment, whoever created it.
+
     A handler gets the event decoded from JSON, never the caller's object. What it raises becomes an answer with the
     class name and the message, and without a stack trace, because that could hold values (I6).
 
@@ -96,33 +109,45 @@ class FunctionHost:
     FunctionKilledError, or the exception that the handler itself should seem to have raised.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        """Take the clock that says how much time a function has left."""
+    def __init__(self, clock: Clock, load: Load | None = None) -> None:
+        """Take the clock that says how much time a function has left, and what makes a handler of a record.
+
+        ``load`` raises FunctionKilledError when the record leads to none.
+        """
         self.before: list[Before] = []
         self.after: list[After] = []
         self.log = FunctionLog()
         self._clock = clock
-        self._handlers: dict[str, Handler] = {}
+        self._load = load or _nothing
+        self._loaded: dict[FunctionRecord, Handler] = {}
+        self._stand_ins: dict[str, Handler] = {}
 
     def register(self, function_name: str, handler: Handler) -> None:
-        """Run this handler for calls of that function, instead of an earlier one."""
-        self._handlers[function_name] = handler
-
-    def knows(self, function_name: str) -> bool:
-        """Say whether the function has a handler."""
-        return function_name in self._handlers
+        """Run this handler for calls of that function, in place of its own: for tests."""
+        self._stand_ins[function_name] = handler
 
     def run(self, function: LambdaFunction, event: Json) -> Answer:
-        """Call the function's handler, and return its result or its failure. KeyError when it has no handler."""
+        """Call the function's handler, and return its result or its failure."""
         context = self._context_for(function)
-        handler = self._handlers[context.function_name]
         try:
+            handler = self._stand_ins.get(context.function_name) or self._own_handler(function)
             return Answer(_encoded(self._call(handler, event, context)))
         except (FunctionKilledError, SystemExit) as end:
             error_type = end.error_type if isinstance(end, FunctionKilledError) else "Runtime.ExitError"
             return _failure(error_type, f"RequestId: {context.aws_request_id} Error: {end}", context)
         except Exception as error:  # noqa: BLE001  the edge of Lambda: whatever a function raises is an answer
             return _failure(type(error).__name__, str(error), context)
+
+    def _own_handler(self, function: LambdaFunction) -> Handler:
+        record = FunctionRecord(
+            name=function.function_name,
+            handler=str(function.handler),
+            region=function.region,
+            environment=tuple(sorted(function.environment_vars.items())),
+        )
+        if record not in self._loaded:
+            self._loaded[record] = self._load(record)
+        return self._loaded[record]
 
     def _call(self, handler: Handler, event: Json, context: FunctionContext) -> Json:
         for intercept_event in self.before:
@@ -147,6 +172,10 @@ class FunctionHost:
         )
 
 
+def _nothing(record: FunctionRecord) -> Handler:
+    raise FunctionKilledError("Runtime.ImportModuleError", f"Unable to import module '{record.handler}'")
+
+
 def install(host: FunctionHost) -> None:
     """Make moto call this host for every function, without Docker, and interpret state machines.
 
@@ -158,9 +187,20 @@ def install(host: FunctionHost) -> None:
     moto_lambda.lambda_simple_backends = BackendDict(_backend_for(host), "lambda")
 
 
+def backends() -> Any:
+    """Return moto's backends of Lambda that call the host, by account and region."""
+    return moto_lambda.lambda_simple_backends
+
+
 def _backend_for(host: FunctionHost) -> type[moto_lambda.LambdaSimpleBackend]:
     class HostedLambdaBackend(moto_lambda.LambdaSimpleBackend):
         """moto's Lambda, except that a call reaches the host."""
+
+        def create_function(self, spec: Json) -> LambdaFunction:
+            made: LambdaFunction = super().create_function(spec)
+            # Nobody runs it, and nine copies of a bundle are a hundred megabytes.
+            made.code_bytes = b""
+            return made
 
         def invoke(
             self,
@@ -171,8 +211,6 @@ def _backend_for(host: FunctionHost) -> type[moto_lambda.LambdaSimpleBackend]:
             response_headers: Any,
         ) -> str | bytes | None:
             function = self.get_function(function_name, qualifier)
-            if not host.knows(function.function_name):
-                raise UnknownFunctionException(function.function_arn)
             event = _decoded(body)
             invocation = headers.get("X-Amz-Invocation-Type", "RequestResponse")
             if invocation == "DryRun":

@@ -21,7 +21,7 @@ from aurora_restore.errors import EnvironmentUnfitError
 if TYPE_CHECKING:
     from aurora_restore.embedded.aurora_records import Place, Records
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 STATE_FILE: Final = "account.state"
 CLOCK_FILE: Final = "account.clock"
 # Between the ends of two saves at least.

@@ -202,6 +202,7 @@ class _ClockedExecution(Execution):
         if status is not None and status != was and status in {ExecutionStatus.ABORTED, ExecutionStatus.TIMED_OUT}:
             detail = {
                 "executionArn": self.exec_arn,
+                "stateMachineArn": self.state_machine.arn,
                 "name": self.name,
                 "status": str(status.value),
                 "input": json.dumps(self.input_data),
