@@ -72,16 +72,25 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class Counted(StrEnum):
+    """What a step counts while it works; each is the name of a metric."""
+
+    USERS_CHANGED = "UsersChanged"
+    ARCHIVES_KEPT = "ArchivesKept"
+
+
 class Verdict(_Record):
     """A step's answer, with its reason as a sentence that an operator understands."""
 
     status: StepStatus
     reason: str
+    # Kept with the verdict, so that a number costs no write of its own.
+    counted: dict[Counted, int] = {}
 
     @classmethod
-    def done(cls, reason: str) -> Self:
-        """Say that the step is finished."""
-        return cls(status=StepStatus.DONE, reason=reason)
+    def done(cls, reason: str, counted: dict[Counted, int] | None = None) -> Self:
+        """Say that the step is finished, and what it counted."""
+        return cls(status=StepStatus.DONE, reason=reason, counted=counted or {})
 
     @classmethod
     def wait(cls, reason: str) -> Self:

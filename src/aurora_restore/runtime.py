@@ -1,7 +1,7 @@
-"""From a step to a Lambda handler: parse, bind log keys, run, persist, serialise; and the one ``except Exception``."""
+"""From a step to a Lambda handler: parse, bind log keys, run, persist, measure, serialise; and ``except Exception``."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from random import SystemRandom
@@ -10,18 +10,21 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from pydantic import BaseModel, ConfigDict
 
+from aurora_restore import measurements, metric_log
 from aurora_restore.aws.clients import Clients
 from aurora_restore.aws.executions import Executions
 from aurora_restore.aws.tables import Table
 from aurora_restore.aws.topics import Topic
 from aurora_restore.clock import Clock, SystemClock
 from aurora_restore.errors import AuroraRestoreError, ConfigurationError, UnexpectedError
+from aurora_restore.measurements import Measurement
 from aurora_restore.names import operation_of
 from aurora_restore.operation import Operation, Step, StepStatus, Verdict, wait_seconds
 from aurora_restore.steps import snapshot_check, sns_notification
 from aurora_restore.steps.limits import check_limit
 from aurora_restore.steps.world import World
 from aurora_restore.store.journal import Journal, Store
+from aurora_restore.store.survey import survey
 
 Event = Mapping[str, Any]
 Result = dict[str, Any]
@@ -75,6 +78,8 @@ class Function:
         self._step = step
         self._world = world
         self._logger = logger
+        # What is measured is measured of a stack, and that is known once the world has been found.
+        self._found: World | None = None
 
     def elsewhere(self, world: Callable[[], World], logger: Logger) -> "Function":
         """Return the same step's function for another world than the one that this process's environment leads to."""
@@ -86,19 +91,25 @@ class Function:
         try:
             result = self._run(sns_notification.as_call(event) or event)
         except AuroraRestoreError as error:
+            self._measure(event, measurements.of_error(self._step, error))
             self._logger.warning("step raised", error=type(error).__name__, reason=str(error))
             raise
         except Exception as error:  # noqa: BLE001
-            # The one blanket except: what we did not foresee may hold anything, so only its type and place go on (I6).
-            self._logger.error("unexpected", error=type(error).__name__, place=_place(error))  # noqa: TRY400
-            raise UnexpectedError(
+            # What we did not foresee may hold anything, so only its type and place go on (I6).
+            ours = UnexpectedError(
                 f"{type(error).__name__} in {self._step} at {_place(error)}", advice="This is a bug: please report it"
-            ) from None
+            )
+            self._measure(event, measurements.of_error(self._step, ours))
+            self._logger.error("unexpected", error=type(error).__name__, place=_place(error))  # noqa: TRY400
+            raise ours from None
         self._logger.info("step answered", **{key: result[key] for key in ("status", "reason", "wait_seconds")})
         return result
 
     def _run(self, event: Event) -> Result:
         world = self._world()
+        self._found = world
+        if self._step is Step.SNS_NOTIFICATION and sns_notification.is_watch(event):
+            return self._watch(event, world)
         journal = self._open(world, event)
         known = journal.operation.finished(self._step)
         if known is not None:
@@ -108,7 +119,27 @@ class Function:
         now = world.clock.now()
         if verdict.status is StepStatus.WAIT:
             check_limit(journal.operation, self._step, journal.operation.waited_s(self._step, now), verdict.reason)
-        return self._result(journal.judge(verdict), verdict, wait_seconds(journal.operation.quiet_s(self._step, now)))
+        operation = journal.judge(verdict)
+        if operation.finished(self._step) is not None:
+            self._measure(event, measurements.of_ended_step(operation, self._step))
+        return self._result(operation, verdict, wait_seconds(operation.quiet_s(self._step, now)))
+
+    def _watch(self, event: Event, world: World) -> Result:
+        seen = survey(world.store.state)
+        since = [lock.acquired_at for lock in seen.locks]
+        self._measure(event, measurements.of_survey(seen.operations, since, world.clock.now()))
+        reason = f"{len(seen.operations)} operations and {len(since)} locks were looked at"
+        return {"status": StepStatus.DONE.value, "reason": reason, "wait_seconds": 0}
+
+    def _measure(self, event: Event, measured: Iterable[Measurement]) -> None:
+        """Log what is measured. The step has had its effect: whatever goes wrong here must not become its failure."""
+        if self._found is None:
+            return
+        operation_id = operation_of(str(event["operation_id"])) if "operation_id" in event else None
+        try:
+            metric_log.write(metric_log.of(self._logger), self._found.stack, measured, operation_id=operation_id)
+        except Exception as error:  # noqa: BLE001
+            self._logger.error("not measured", error=type(error).__name__, place=_place(error))  # noqa: TRY400
 
     def _open(self, world: World, event: Event) -> Journal:
         execution, execution_arn = str(event["operation_id"]), str(event["execution_arn"])

@@ -12,7 +12,7 @@ from aurora_restore.names import (
     TARGET_TAG,
     SnapshotRole,
 )
-from aurora_restore.operation import Operation, Verdict, require
+from aurora_restore.operation import Counted, Operation, Verdict, require
 from aurora_restore.snapshots import Snapshot, SnapshotStatus, to_prune
 from aurora_restore.steps.world import World
 from aurora_restore.store.journal import Journal
@@ -25,9 +25,11 @@ def run(journal: Journal, world: World) -> Verdict:
     kept = _archive(journal, rds)
     _drop_intermediate(journal, world)
     own = [snapshot for snapshot in rds.own_snapshots(_mine(operation)) if snapshot.status is SnapshotStatus.AVAILABLE]
-    pruned = [*_prune(journal, rds, own, ARCHIVE_ROLES, world), *_prune(journal, rds, own, FINAL_ROLES, world)]
+    archives = [snapshot for snapshot in own if snapshot.tags.get(ROLE_TAG) in ARCHIVE_ROLES]
+    pruned_archives = _prune(journal, rds, own, ARCHIVE_ROLES, world)
+    pruned = [*pruned_archives, *_prune(journal, rds, own, FINAL_ROLES, world)]
     older = f"; {len(pruned)} older ones are pruned: {', '.join(pruned)}" if pruned else "; nothing older is to prune"
-    return Verdict.done(f"{kept}{older}")
+    return Verdict.done(f"{kept}{older}", {Counted.ARCHIVES_KEPT: len(archives) - len(pruned_archives)})
 
 
 def _mine(operation: Operation) -> dict[str, str]:

@@ -8,7 +8,7 @@ from aurora_restore.database.engine import Change, DesiredState, DesiredUser, En
 from aurora_restore.database.passwords import strong_password
 from aurora_restore.database_request import Logins, User
 from aurora_restore.errors import DatabaseUnreachableError, NotReadyError, PreconditionError
-from aurora_restore.operation import Operation, Restored, Verdict, require
+from aurora_restore.operation import Counted, Operation, Restored, Verdict, require
 from aurora_restore.steps.world import World
 from aurora_restore.store.journal import Journal
 
@@ -55,7 +55,8 @@ def _apply(journal: Journal, engine: Engine, endpoint: Endpoint, master: Login, 
     known = journal.operation.not_restored
     journal.keep(logins=logins, not_restored=(*known, *(remark for remark in remarks if remark not in known)))
     others = "nobody else can log in" if desired.logins is Logins.ONLY_LISTED else "the source's logins were kept"
-    return Verdict.done(f"{len(planned)} changes made; {len(logins)} can log in ({', '.join(logins)}); {others}")
+    reason = f"{len(planned)} changes made; {len(logins)} can log in ({', '.join(logins)}); {others}"
+    return Verdict.done(reason, {Counted.USERS_CHANGED: len({change.user for change in planned})})
 
 
 def _master(secrets: Secrets, operation: Operation) -> Login:

@@ -39,6 +39,11 @@ def as_call(event: Mapping[str, Any]) -> Mapping[str, Any] | None:
     }
 
 
+def is_watch(event: Mapping[str, Any]) -> bool:
+    """Say whether a rule asks, by the clock, how things stand: this function is the one that also runs unasked."""
+    return event.get("watch") is True
+
+
 def open_ended(world: World, *, execution: str, execution_arn: str, document: object) -> Journal:
     """Return the journal of the operation; where the request was too wrong to make one, of a record that says so."""
     operation_id = names.operation_of(execution)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from aurora_restore import names
 from aurora_restore.aws.tables import Table, Write
@@ -30,11 +31,7 @@ class Locks:
     def held(self, region: str, cluster: str) -> Lock | None:
         """Return the lock of a target, if somebody holds it."""
         item = self._table.get({"id": names.lock_id(region, cluster)})
-        if item is None:
-            return None
-        return Lock(
-            item["id"], item["operation_id"], item["execution_arn"], datetime.fromisoformat(item["acquired_at"])
-        )
+        return None if item is None else parse(item)
 
     def take(self, lock: Lock, *, abandoned_by: str | None = None) -> Write:
         """Return the write that takes a lock if it is free, ours already, or was left by the ended ``abandoned_by``."""
@@ -65,3 +62,8 @@ class Locks:
             names={"#holder": "operation_id"},
             values={":ours": lock.operation_id},
         )
+
+
+def parse(item: dict[str, Any]) -> Lock:
+    """Return the lock in an item of the State table."""
+    return Lock(item["id"], item["operation_id"], item["execution_arn"], datetime.fromisoformat(item["acquired_at"]))

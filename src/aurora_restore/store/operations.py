@@ -21,7 +21,7 @@ class Operations:
     def find(self, operation_id: str) -> Operation | None:
         """Return the operation, or None."""
         item = self._table.get({"id": operation_id})
-        return None if item is None else _parse(item)
+        return None if item is None else parse(item)
 
     def load(self, operation_id: str) -> Operation:
         """Return the operation; raises OperationNotFoundError."""
@@ -35,11 +35,11 @@ class Operations:
     def of_target(self, target: str, *, limit: int = 50) -> list[Operation]:
         """Return the newest operations on a target (``region/cluster``), newest first."""
         items = self._table.query("target", target, index=BY_TARGET, newest_first=True, limit=limit)
-        return [_parse(item) for item in items]
+        return [parse(item) for item in items]
 
     def newest(self, *, limit: int = 50) -> list[Operation]:
         """Return the newest operations on any target, newest first."""
-        found = [_parse(item) for item in self._table.scan() if not item["id"].startswith(LOCK_PREFIX)]
+        found = [parse(item) for item in self._table.scan() if not item["id"].startswith(LOCK_PREFIX)]
         return sorted(found, key=lambda operation: operation.requested_at, reverse=True)[:limit]
 
     def write(self, operation: Operation) -> Write:
@@ -59,6 +59,7 @@ def _document(operation: Operation) -> dict[str, Any]:
     return operation.model_dump(mode="json", by_alias=True)
 
 
-def _parse(item: dict[str, Any]) -> Operation:
+def parse(item: dict[str, Any]) -> Operation:
+    """Return the operation in an item of the State table."""
     # By way of JSON text: the request is strict, and only JSON input may turn text into its enums and tuples.
     return Operation.model_validate_json(json.dumps(item))
