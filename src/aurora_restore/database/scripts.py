@@ -1,0 +1,96 @@
+"""SQL files as an engine runs them, and the session in which it does."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement of a script, and the line of the file on which it begins.
+
+    ``only_sets``: it changes nothing but the session (SET, RESET, USE), so that it is run again whenever a script is
+    gone on with in a new session.
+    """
+
+    text: str
+    line: int
+    only_sets: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A file's statements. ``as_a_whole``: in one transaction, all or nothing.
+
+    ``mistakes``: a sentence with its line for each thing that cannot be run; then there is nothing to run.
+    """
+
+    statements: tuple[Statement, ...]
+    as_a_whole: bool = True
+    mistakes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far an operation is with a script: the first ``done`` statements of the request's ``number``-th one."""
+
+    operation_id: str
+    number: int
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A query's first row: its first column as the server writes it, None for NULL or where there was no row.
+
+    What was found is data: it is compared and never told (I6).
+    """
+
+    has_row: bool
+    text: str | None
+
+
+class StatementError(Exception):
+    """The server refused a statement for good. ``said`` holds no data of a row, no statement and no password (I6)."""
+
+    def __init__(self, line: int, said: str) -> None:
+        """Take the line of the file on which the mistake is, and what the server said of it."""
+        self.line = line
+        self.said = said
+        super().__init__(f"line {line}: {said}")
+
+
+class Session(Protocol):
+    """A user's connection to one database, with the user's own settings.
+
+    Raises DatabaseUnreachableError when the server goes away, NotReadyError for a lock or a deadlock that passes, and
+    StatementError when the server refuses what it was asked, or takes longer than it may.
+    """
+
+    def marks(self, operation_id: str) -> Mapping[int, int]:
+        """Return how many statements of each script this database has seen, by the script's number. Reads only."""
+        ...
+
+    def run(self, statements: Sequence[Statement], mark: Mark, timeout_s: Callable[[], float]) -> None:
+        """Run statements and write ``mark`` into the database, in one transaction if the engine has one for them.
+
+        Where it has none (MySQL's DDL, PostgreSQL's VACUUM) the mark follows the statement at once. A mark that
+        stands already means that another call did it: then nothing is done. ``timeout_s`` says before each statement
+        how long it may take. Rows that a statement returns are thrown away.
+        """
+        ...
+
+    def forget(self, operation_id: str) -> None:
+        """Remove what ``run`` has written of its marks, so that nothing of the pipeline's stays in the database."""
+        ...
+
+    def answer(self, query: str, timeout_s: float) -> Answer:
+        """Return the first row of one query; in a transaction that cannot write, and rolled back."""
+        ...
+
+    def count_rows(self, table: str, at_most: int, timeout_s: float) -> int | None:
+        """Return how many rows a table has, counted up to ``at_most``; None where there is no such table.
+
+        ``table`` is schema.table as one writes it in SQL. Raises StatementError where the user may not read it.
+        """
+        ...
