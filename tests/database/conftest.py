@@ -134,7 +134,7 @@ class Database:
 
     def apply(self, *users: DesiredUser, **others: Any) -> list[str]:
         """Apply a desired state and return the sentences of the changes."""
-        changes = PostgreSQL().apply(self.endpoint, self.master, DesiredState(users, **others))
+        changes = PostgreSQL().apply(self.endpoint, self.master, DesiredState(users, **others)).changes
         return [change.sentence for change in changes]
 
     @property

@@ -66,7 +66,7 @@ def test_killed_at_each_statement_the_next_run_ends_the_same(restored: Database)
     # Closed, opened, and one commit for each of three databases.
     assert states == 6
     assert kills > 50
-    assert PostgreSQL().apply(restored.endpoint, restored.master, DESIRED) == ()
+    assert PostgreSQL().apply(restored.endpoint, restored.master, DESIRED).changes == ()
 
 
 def test_locked_out_sessions_end_in_the_next_run_if_the_first_was_killed_before(restored: Database) -> None:

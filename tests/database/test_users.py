@@ -27,7 +27,7 @@ def test_the_plan_says_what_apply_does_and_changes_nothing(restored: Database) -
     before = restored.fingerprint()
     planned = PostgreSQL().plan(restored.endpoint, restored.master, desired)
     assert restored.fingerprint() == before
-    assert planned == PostgreSQL().apply(restored.endpoint, restored.master, desired)
+    assert planned == PostgreSQL().apply(restored.endpoint, restored.master, desired).changes
     sentences = [change.sentence for change in planned]
     assert "app can no longer log in" in sentences
     assert "tester is created and logs in with the password of its secret" in sentences

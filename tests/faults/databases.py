@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
-from aurora_restore.database.engine import Change, ChangeKind, DesiredState, DesiredUser, Endpoint, Login
+from aurora_restore.database.engine import (
+    Applied,
+    Change,
+    ChangeKind,
+    DesiredState,
+    DesiredUser,
+    Endpoint,
+    Login,
+    TimeLeft,
+    endless,
+)
 from aurora_restore.database_request import Logins
 from aurora_restore.embedded.dataplane import MasterUser
 from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError
@@ -79,7 +89,13 @@ class Databases:
         ]
         return (*made, *taken)
 
-    def apply(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[Change, ...]:
+    def apply(
+        self,
+        endpoint: Endpoint,
+        master: Login,
+        desired: DesiredState,
+        time_left: TimeLeft = endless,  # noqa: ARG002
+    ) -> Applied:
         planned = self.plan(endpoint, master, desired)
         volume = self._enter(endpoint, master)
         staying = {
@@ -88,7 +104,7 @@ class Databases:
             if name in desired.keep or desired.logins is Logins.KEEP
         }
         volume.logins = {**staying, **_logins(desired)}
-        return planned
+        return Applied(planned)
 
     def remarks(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[str, ...]:  # noqa: ARG002
         self._enter(endpoint, master)

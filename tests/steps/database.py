@@ -2,7 +2,17 @@
 
 from dataclasses import dataclass, field
 
-from aurora_restore.database.engine import Change, ChangeKind, DesiredState, DesiredUser, Endpoint, Login
+from aurora_restore.database.engine import (
+    Applied,
+    Change,
+    ChangeKind,
+    DesiredState,
+    DesiredUser,
+    Endpoint,
+    Login,
+    TimeLeft,
+    endless,
+)
 from aurora_restore.database_request import Logins
 from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError
 
@@ -35,12 +45,18 @@ class FakeDatabase:
         ]
         return (*missing, *extra)
 
-    def apply(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[Change, ...]:
+    def apply(
+        self,
+        endpoint: Endpoint,
+        master: Login,
+        desired: DesiredState,
+        time_left: TimeLeft = endless,  # noqa: ARG002
+    ) -> Applied:
         planned = self.plan(endpoint, master, desired)
         kept = self.roles if desired.logins is Logins.KEEP else {}
         self.roles = {**kept, **{user.name: user for user in desired.users}}
         self.applied += 1
-        return planned
+        return Applied(planned)
 
     def remarks(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[str, ...]:  # noqa: ARG002
         self._answer(endpoint, master)

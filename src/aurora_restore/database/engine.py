@@ -1,6 +1,7 @@
 """What a restored database's users shall be, and the Protocol of an engine that makes them so."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -75,6 +76,8 @@ class ChangeKind(StrEnum):
     LEAVE_ROLE = "leave-role"
     GRANT = "grant"
     REVOKE = "revoke"
+    STOP_LEFTOVER = "stop-leftover"
+    CHANGE_OWNER = "change-owner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,23 @@ class Change:
     user: str
     database: str | None
     sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What ``apply`` did. ``is_whole`` is false when its time was up first: then it is to be called again."""
+
+    changes: tuple[Change, ...]
+    is_whole: bool = True
+
+
+# How many seconds an engine may still begin something in: below zero it stops after what it is doing.
+TimeLeft = Callable[[], float]
+
+
+def endless() -> float:
+    """Return the time left to one who is not pressed for it."""
+    return math.inf
 
 
 class Engine(Protocol):
@@ -101,10 +121,13 @@ class Engine(Protocol):
         """
         ...
 
-    def apply(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[Change, ...]:
+    def apply(self, endpoint: Endpoint, master: Login, desired: DesiredState, time_left: TimeLeft = endless) -> Applied:
         """Make the desired state real, read it back, and return the changes made; nothing the second time.
 
-        Safe to kill anywhere and run again. Raises what ``plan`` raises, then with nothing changed.
+        Safe to kill anywhere and run again. Raises what ``plan`` raises, then with nothing changed. When ``time_left``
+        falls below zero it stops between two transactions, and has made at least one of the changes. One that is whole
+        has read everything back. After SQL of the user's has run it must not be called again: that SQL may have made
+        what it would take for production's.
         """
         ...
 

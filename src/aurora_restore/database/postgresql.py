@@ -5,10 +5,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import psycopg
-from psycopg import sql
 
-from aurora_restore.database.engine import Change, ChangeKind, DesiredState, Endpoint, Login
-from aurora_restore.database.postgresql_actions import Action
+from aurora_restore.database.engine import (
+    Applied,
+    Change,
+    ChangeKind,
+    DesiredState,
+    Endpoint,
+    Login,
+    TimeLeft,
+    endless,
+)
 from aurora_restore.database.postgresql_cluster import Cluster, read_cluster
 from aurora_restore.database.postgresql_connection import (
     MAINTENANCE_DATABASE,
@@ -23,18 +30,11 @@ from aurora_restore.database.postgresql_grants import GrantsPlan, plan_grants
 from aurora_restore.database.postgresql_objects import Objects, public_privileges, read_objects
 from aurora_restore.database.postgresql_privileges import unmatched
 from aurora_restore.database.postgresql_roles import RolesPlan, plan_roles
+from aurora_restore.database.postgresql_stages import Stage, run_stages
 from aurora_restore.errors import DatabaseRefusedError, NotReadyError, PreflightError
 
 SALT_BYTES = 16
-_SESSION_END_TIMEOUT_MS = 5_000
-
-# The version with a time limit waits for the session to be gone; PostgreSQL 14 brought it.
-_WAITING_TERMINATE = sql.SQL("pg_terminate_backend(pid, {})").format(sql.Literal(_SESSION_END_TIMEOUT_MS))
-_TERMINATE = sql.SQL("pg_terminate_backend(pid)").format()
-_END_SESSIONS = sql.SQL(
-    "SELECT {} FROM pg_stat_activity WHERE usename = ANY (%(users)s) AND pid <> pg_backend_pid()"
-    " AND coalesce(backend_type, 'client backend') = 'client backend'"
-)
+_USERS = "change its users"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,26 @@ class _Plan:
     roles: RolesPlan
     grants: dict[str, GrantsPlan]
 
+    @property
     def changes(self) -> tuple[Change, ...]:
-        actions = (*self.roles.close, *self.roles.open, *(one for plan in self.grants.values() for one in plan.actions))
-        return (*self.roles.session_changes, *(change for action in actions for change in action.changes))
+        return tuple(change for stage in self.stages() for change in stage.changes)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Return what is to be done, in order; nothing if nothing differs."""
+        roles = self.roles
+        ends_sessions = bool(roles.close or roles.session_changes)
+        stages = (
+            Stage(MAINTENANCE_DATABASE, _USERS, roles.close, roles.doubts),
+            Stage(
+                MAINTENANCE_DATABASE,
+                _USERS,
+                ends_sessions_of=roles.closed if ends_sessions else frozenset(),
+                session_changes=roles.session_changes,
+            ),
+            Stage(MAINTENANCE_DATABASE, _USERS, roles.open, roles.doubts),
+            *(Stage(database, _USERS, plan.actions, plan.doubts) for database, plan in self.grants.items()),
+        )
+        return tuple(stage for stage in stages if stage.actions or stage.ends_sessions_of)
 
 
 class PostgreSQL:
@@ -60,21 +77,18 @@ class PostgreSQL:
 
     def plan(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[Change, ...]:
         """See ``Engine.plan``."""
-        return self._compare(endpoint, master, desired).changes()
+        return self._compare(endpoint, master, desired).changes
 
-    def apply(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[Change, ...]:
+    def apply(self, endpoint: Endpoint, master: Login, desired: DesiredState, time_left: TimeLeft = endless) -> Applied:
         """See ``Engine.apply``."""
-        plan = self._compare(endpoint, master, desired)
-        changes = plan.changes()
-        if not changes:
-            return ()
-        self._apply_roles(endpoint, master, plan)
-        for database, grants in plan.grants.items():
-            if grants.actions:
-                with self._open(endpoint, master, database) as connection:
-                    _run(connection, endpoint, grants.actions, grants.doubts)
-        self._expect_nothing_left(endpoint, master, desired)
-        return changes
+        stages = self._compare(endpoint, master, desired).stages()
+        done = list(run_stages(self._connect, endpoint, master, stages, time_left))
+        changes = tuple(change for stage in done for change in stage.changes)
+        if len(done) < len(stages) or (done and time_left() < 0):
+            return Applied(changes, is_whole=False)
+        if done:
+            self._expect_nothing_left(endpoint, master, desired)
+        return Applied(changes)
 
     def remarks(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[str, ...]:
         """See ``Engine.remarks``."""
@@ -134,37 +148,12 @@ class PostgreSQL:
     def _salt(self) -> bytes:
         return self._random_bytes(SALT_BYTES)
 
-    def _apply_roles(self, endpoint: Endpoint, master: Login, plan: _Plan) -> None:
-        roles = plan.roles
-        if not (roles.close or roles.session_changes or roles.open):
-            return
-        with self._open(endpoint, master, MAINTENANCE_DATABASE) as connection:
-            _run(connection, endpoint, roles.close, roles.doubts)
-            if roles.close or roles.session_changes:
-                _end_sessions(connection, endpoint, roles.closed)
-            _run(connection, endpoint, roles.open, roles.doubts)
-
     def _expect_nothing_left(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> None:
         """Read everything back (I7): who can log in, with which password, and who holds what."""
-        left = self._compare(endpoint, master, desired).changes()
+        left = self._compare(endpoint, master, desired).changes
         if not left:
             return
         sentences = "; ".join(change.sentence for change in left[:10])
         if all(change.kind is ChangeKind.END_SESSIONS for change in left):
             raise NotReadyError(f"{endpoint} is still ending sessions: {sentences}")
         raise DatabaseRefusedError(f"{endpoint} accepted the changes, but these are still to be made: {sentences}")
-
-
-def _run(connection: PgConnection, endpoint: Endpoint, actions: Iterable[Action], doubts: tuple[str, ...]) -> None:
-    """Run the statements in one transaction, without waiting for the answer to each."""
-    advice = "; ".join(doubts)
-    with our_errors(endpoint, "change its users", advice), connection.transaction(), connection.pipeline():
-        for action in actions:
-            connection.execute(action.statement)
-
-
-def _end_sessions(connection: PgConnection, endpoint: Endpoint, users: frozenset[str]) -> None:
-    waits = connection.info.server_version >= 140_000
-    statement = _END_SESSIONS.format(_WAITING_TERMINATE if waits else _TERMINATE)
-    with our_errors(endpoint, "end sessions"):
-        connection.execute(statement, {"users": sorted(users)})

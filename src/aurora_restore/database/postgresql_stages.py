@@ -1,0 +1,79 @@
+"""The work of one call as stages, each one transaction of one database, between which it may end (I4)."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+
+from psycopg import sql
+
+from aurora_restore.database.engine import Change, Endpoint, Login, TimeLeft
+from aurora_restore.database.postgresql_actions import Action
+from aurora_restore.database.postgresql_connection import Connect, PgConnection, open_connection, our_errors
+
+_SESSION_END_TIMEOUT_MS = 5_000
+# The version with a time limit waits for the session to be gone; PostgreSQL 14 brought it.
+_WAITING_TERMINATE = sql.SQL("pg_terminate_backend(pid, {})").format(sql.Literal(_SESSION_END_TIMEOUT_MS))
+_TERMINATE = sql.SQL("pg_terminate_backend(pid)").format()
+_END_SESSIONS = sql.SQL(
+    "SELECT {} FROM pg_stat_activity WHERE usename = ANY (%(users)s) AND pid <> pg_backend_pid()"
+    " AND coalesce(backend_type, 'client backend') = 'client backend'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Statements of one transaction; or, with ``ends_sessions_of``, the end of those roles' sessions.
+
+    ``doing`` completes "… refused to …"; ``doubts`` says what a person can do should PostgreSQL refuse.
+    """
+
+    database: str
+    doing: str
+    actions: tuple[Action, ...] = ()
+    doubts: tuple[str, ...] = ()
+    ends_sessions_of: frozenset[str] = frozenset()
+    session_changes: tuple[Change, ...] = ()
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The differences that the stage removes."""
+        return (*self.session_changes, *(change for action in self.actions for change in action.changes))
+
+
+def run_stages(
+    connect: Connect, endpoint: Endpoint, master: Login, stages: Sequence[Stage], time_left: TimeLeft
+) -> Iterator[Stage]:
+    """Run the stages and yield each that is done: all of them, or until the time is up, but always the first."""
+    for database, group in groupby(stages, key=attrgetter("database")):
+        if stages[0].database != database and time_left() < 0:
+            return
+        with closing(open_connection(connect, endpoint, master, database)) as connection:
+            for stage in group:
+                if stage is not stages[0] and time_left() < 0:
+                    return
+                _run(connection, endpoint, stage)
+                yield stage
+
+
+def _run(connection: PgConnection, endpoint: Endpoint, stage: Stage) -> None:
+    if stage.ends_sessions_of:
+        _end_sessions(connection, endpoint, stage.ends_sessions_of)
+    if stage.actions:
+        _run_actions(connection, endpoint, stage)
+
+
+def _run_actions(connection: PgConnection, endpoint: Endpoint, stage: Stage) -> None:
+    """Run the statements in one transaction, without waiting for the answer to each."""
+    advice = "; ".join(stage.doubts)
+    with our_errors(endpoint, stage.doing, advice), connection.transaction(), connection.pipeline():
+        for action in stage.actions:
+            connection.execute(action.statement)
+
+
+def _end_sessions(connection: PgConnection, endpoint: Endpoint, users: Iterable[str]) -> None:
+    waits = connection.info.server_version >= 140_000
+    statement = _END_SESSIONS.format(_WAITING_TERMINATE if waits else _TERMINATE)
+    with our_errors(endpoint, "end sessions"):
+        connection.execute(statement, {"users": sorted(users)})
