@@ -1,0 +1,95 @@
+"""What each role of the stack may do in AWS, on what, and why: the whole table, to be read from top to bottom.
+
+The roles have these statements and no others. First what every function has and what is denied to all of them, then
+step by step ``source_permissions`` and ``target_permissions``. The roles of AWS's own services are in ``services``.
+``resources`` says what the names r.… stand for. docs/decisions/0011 says why it is cut this way; the tests prove on the
+calls of whole operations that nothing is missing and nothing is too much, and docs/reference/permissions.md shows it.
+"""
+
+from collections.abc import Mapping
+
+from aurora_restore.operation import Step
+from infra import resources as r
+from infra import source_permissions as source
+from infra import target_permissions as target
+from infra.statements import BY_LAMBDA, Statement, allow, deny_all_but
+
+
+def _of_every_function(step: Step) -> tuple[Statement, ...]:
+    # I1: of the source, step 1 may ask for a snapshot, and nobody for anything else.
+    on_source = " rds:CreateDBClusterSnapshot" if step is Step.SNAPSHOT_CHECK else ""
+    return (
+        allow(
+            "ReadState", "dynamodb:GetItem", on=[r.STATE_TABLE], why="The operation's record, and the target's lock."
+        ),
+        allow(
+            "WriteState",
+            "dynamodb:PutItem",
+            on=[r.STATE_TABLE],
+            why="Each change of the record, conditional on the version that was read.",
+        ),
+        allow(
+            "AppendToAudit",
+            "dynamodb:PutItem",
+            on=[r.AUDIT_TABLE],
+            when=r.IN_A_TRANSACTION,
+            why="Each event goes out in one transaction with the record, and in no other way (I5).",
+        ),
+        allow(
+            "ReadTables",
+            "kms:Decrypt",
+            on=[r.OWN_KEY],
+            when=r.through("dynamodb"),
+            why="The tables are encrypted: DynamoDB uses the key with the rights of whoever asks.",
+        ),
+        allow(
+            "WriteLog",
+            "logs:CreateLogStream logs:PutLogEvents",
+            on=[r.log_group(step.function_name)],
+            why="Its own log group, which the stack makes.",
+            unseen=BY_LAMBDA,
+        ),
+        allow(
+            "Trace",
+            "xray:PutTraceSegments xray:PutTelemetryRecords",
+            why="Active tracing. X-Ray knows no resources here.",
+            unseen=BY_LAMBDA,
+        ),
+        deny_all_but(
+            "NeverRewriteAudit",
+            "dynamodb:PutItem",
+            on=[r.AUDIT_TABLE],
+            why="The audit is only ever appended to (I5), whatever else is allowed, now or by a later policy.",
+        ),
+        deny_all_but(
+            "NeverChangeSource",
+            f"rds:Describe* rds:List*{on_source}",
+            on=[r.SOURCE_CLUSTERS],
+            why="I1, even if the code is wrong, the target's pattern covers the source, or a later policy allows all.",
+        ),
+        deny_all_but(
+            "NeverChangeSourceInstances",
+            "rds:Describe* rds:List* rds:CreateDBInstance rds:AddTagsToResource",
+            on=r.SOURCE_INSTANCES,
+            when=r.IS_NOT_OURS,
+            why="I1 for instances named after a source, unless this stack made them. Making and tagging are left out, "
+            "because a target that is named after its source (orders, orders-staging) needs them.",
+        ),
+    )
+
+
+_BY_STEP: Mapping[Step, tuple[Statement, ...]] = {
+    Step.SNAPSHOT_CHECK: source.SNAPSHOT_CHECK,
+    Step.COPY_SNAPSHOT: source.COPY_SNAPSHOT,
+    Step.CHECK_COPY_STATUS: source.CHECK_COPY_STATUS,
+    Step.DELETE_RDS: target.DELETE_RDS,
+    Step.RESTORE_SNAPSHOT: target.RESTORE_SNAPSHOT,
+    Step.CHECK_RESTORE_STATUS: target.CHECK_RESTORE_STATUS,
+    Step.SETUP_DB_USERS: target.SETUP_DB_USERS,
+    Step.ARCHIVE_SNAPSHOT: target.ARCHIVE_SNAPSHOT,
+    Step.SNS_NOTIFICATION: target.SNS_NOTIFICATION,
+}
+
+PERMISSIONS: Mapping[Step, tuple[Statement, ...]] = {
+    step: (*_of_every_function(step), *_BY_STEP[step]) for step in Step
+}
