@@ -1,7 +1,7 @@
 """What each role of the stack may do in AWS, on what, and why: the whole table, to be read from top to bottom.
 
 The roles have these statements and no others. First what every function has and what is denied to all of them, then
-step by step ``source_permissions`` and ``target_permissions``. The roles of AWS's own services are in ``services``.
+step by step ``source_permissions`` and ``target_permissions``. At the end the two roles that AWS's own services take.
 ``resources`` says what the names r.… stand for. docs/decisions/0011 says why it is cut this way; the tests prove on the
 calls of whole operations that nothing is missing and nothing is too much, and docs/reference/permissions.md shows it.
 """
@@ -13,6 +13,8 @@ from infra import resources as r
 from infra import source_permissions as source
 from infra import target_permissions as target
 from infra.statements import BY_LAMBDA, Statement, allow, deny_all_but
+
+_BY_SERVICE = "The service makes these calls itself."
 
 
 def _of_every_function(step: Step) -> tuple[Statement, ...]:
@@ -93,3 +95,46 @@ _BY_STEP: Mapping[Step, tuple[Statement, ...]] = {
 PERMISSIONS: Mapping[Step, tuple[Statement, ...]] = {
     step: (*_of_every_function(step), *_BY_STEP[step]) for step in Step
 }
+
+STATE_MACHINE = (
+    allow(
+        "CallFunctions",
+        "lambda:InvokeFunction",
+        on=[f"${{{step.function_name}.Arn}}" for step in Step],
+        why="Each state calls its function, and no other.",
+    ),
+    allow(
+        "DeliverLog",
+        "logs:CreateLogDelivery logs:GetLogDelivery logs:UpdateLogDelivery logs:DeleteLogDelivery "
+        "logs:ListLogDeliveries logs:PutResourcePolicy logs:DescribeResourcePolicies logs:DescribeLogGroups",
+        why="What AWS asks for so that Step Functions can log. CloudWatch Logs knows no resources for these.",
+        unseen=_BY_SERVICE,
+    ),
+    allow(
+        "Trace",
+        "xray:PutTraceSegments xray:PutTelemetryRecords xray:GetSamplingRules xray:GetSamplingTargets",
+        why="Active tracing. X-Ray knows no resources here.",
+        unseen=_BY_SERVICE,
+    ),
+)
+
+SCHEDULER = (
+    allow(
+        "StartOperations", "states:StartExecution", on=["${StateMachine}"], why="A schedule starts the state machine."
+    ),
+    allow(
+        "KeepLostStarts",
+        "sqs:SendMessage",
+        on=[r.DEAD_LETTERS],
+        why="A start that could not be delivered, however often it was tried.",
+        unseen=_BY_SERVICE,
+    ),
+    allow(
+        "EncryptLostStarts",
+        "kms:GenerateDataKey kms:Decrypt",
+        on=[r.OWN_KEY],
+        when=r.through("sqs"),
+        why="The queue is encrypted: SQS uses the key with the rights of whoever sends.",
+        unseen=_BY_SERVICE,
+    ),
+)
