@@ -1,15 +1,24 @@
-"""The CDK app: ``python -m infra.app`` synthesises the stack."""
+"""The CDK app: ``python -m infra.app`` synthesises the stack, and refuses what cdk-nag finds."""
+
+from pathlib import Path
 
 import aws_cdk as cdk
+from cdk_nag import AwsSolutionsChecks
 
+from aurora_restore.names import STACK_TAG
+from infra.schedules import read_schedules
 from infra.stack import add_pipeline, interface
 
 DEFAULT_STACK = "aurora-restore"
 
 
 def build(outdir: str | None = None) -> cdk.App:
-    """Return the app with its stack, not yet synthesised."""
-    app = cdk.App(outdir=outdir)
+    """Return the app with its stack, not yet synthesised.
+
+    Of CDK's context it reads ``stack``, the stack's name, and ``schedules``, a folder with requests and their
+    timetable.
+    """
+    app = cdk.App(outdir=outdir, context={"@aws-cdk/core:validateAgainstDefaultRules": True})
     stack = cdk.Stack(
         app,
         "Pipeline",
@@ -18,7 +27,11 @@ def build(outdir: str | None = None) -> cdk.App:
         synthesizer=cdk.DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
     )
     stack.template_options.metadata = interface()
-    add_pipeline(stack)
+    folder = app.node.try_get_context("schedules")
+    add_pipeline(stack, read_schedules(Path(folder)) if folder else ())
+    # Every resource that can carry a tag carries this one.
+    cdk.Tags.of(stack).add(STACK_TAG, cdk.Aws.STACK_NAME)
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     return app
 
 

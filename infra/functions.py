@@ -10,6 +10,7 @@ from constructs import Construct
 
 from aurora_restore.operation import Step
 from aurora_restore.workflow.definition import definition_text
+from infra.acknowledgements import acknowledge
 from infra.parameters import Parameters
 from infra.permissions import PERMISSIONS
 from infra.roles import add_role
@@ -25,6 +26,7 @@ class Surroundings:
 
     parameters: Parameters
     key_arn: str
+    values: Mapping[str, str]
     environment: Mapping[str, str]
     dead_letters_arn: str
     network: aws_lambda.CfnFunction.VpcConfigProperty
@@ -40,7 +42,7 @@ def _add_function(scope: Construct, step: Step, surroundings: Surroundings) -> a
     name = f"${{AWS::StackName}}-{step.function_name}"
     log_group = add_log_group(scope, f"{step}Logs", f"/aws/lambda/{name}", surroundings)
     role = add_role(
-        scope, f"{step}Role", service="lambda.amazonaws.com", statements=PERMISSIONS[step], key_arn=surroundings.key_arn
+        scope, f"{step}Role", service="lambda.amazonaws.com", statements=PERMISSIONS[step], values=surroundings.values
     )
     code = aws_lambda.CfnFunction.CodeProperty(
         s3_bucket=parameters.bundle_bucket.value_as_string, s3_key=parameters.bundle_key.value_as_string
@@ -63,6 +65,11 @@ def _add_function(scope: Construct, step: Step, surroundings: Surroundings) -> a
             log_format="JSON", application_log_level="INFO", system_log_level="WARN", log_group=log_group.ref
         ),
     )
+    acknowledge(
+        function,
+        "AwsSolutions-L1",
+        "The bundle's compiled libraries are built for python3.13: a newer runtime cannot load them.",
+    )
     if step is Step.SETUP_DB_USERS:
         function.vpc_config = surroundings.network
     if step is Step.SNS_NOTIFICATION:
@@ -84,13 +91,15 @@ def _protect_the_end(function: aws_lambda.CfnFunction, surroundings: Surrounding
 
 def add_log_group(scope: Construct, id_: str, name: str, surroundings: Surroundings) -> aws_logs.CfnLogGroup:
     """Make a log group of the stack, encrypted, kept as long as the parameter says."""
-    return aws_logs.CfnLogGroup(
+    group = aws_logs.CfnLogGroup(
         scope,
         id_,
         log_group_name=cdk.Fn.sub(name),
         retention_in_days=surroundings.parameters.log_retention_days.value_as_number,
         kms_key_id=surroundings.key_arn,
     )
+    acknowledge(group, "CloudFormation-Validate::F3031", "ExistingKeyArn is empty only where MakesKey chooses Key.")
+    return group
 
 
 def _state_timeout_s(step: Step) -> int:

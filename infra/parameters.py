@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import aws_cdk as cdk
 from constructs import Construct
 
+from infra.acknowledgements import acknowledge
+
 _CLUSTER_PATTERN = r"[a-z*?][a-z0-9*?-]{0,62}"
 _CLUSTER_PATTERN_RULE = "Lower-case letters, digits, hyphens, and * or ? as wildcards; at most 63 characters"
 # What AWS::Logs::LogGroup takes for RetentionInDays, from a month up: the nightly restore of last week must be there.
@@ -25,7 +27,7 @@ class Parameters:
 
     source_pattern: cdk.CfnParameter
     target_pattern: cdk.CfnParameter
-    secret_pattern: cdk.CfnParameter
+    secret_pattern: str
     vpc_id: cdk.CfnParameter
     subnet_ids: cdk.CfnParameter
     create_endpoints: cdk.CfnParameter
@@ -49,11 +51,12 @@ def add_parameters(scope: Construct) -> Parameters:
     route_table_ids = _route_table_ids(scope)
     alarm_email = _alarm_email(scope)
     concurrency = _notification_concurrency(scope)
+    target_pattern = _cluster_pattern(scope, "TargetPattern", "Clusters that may be replaced: others never are.")
     _route_tables_for_endpoints(scope, create_endpoints, route_table_ids)
     return Parameters(
         source_pattern=_cluster_pattern(scope, "SourcePattern", "Clusters that may be sources: never changed."),
-        target_pattern=_cluster_pattern(scope, "TargetPattern", "Clusters that may be replaced: others never are."),
-        secret_pattern=_secret_pattern(scope),
+        target_pattern=target_pattern,
+        secret_pattern=_secret_pattern(scope, target_pattern),
         vpc_id=_vpc_id(scope),
         subnet_ids=_subnet_ids(scope),
         create_endpoints=create_endpoints,
@@ -90,16 +93,22 @@ def _cluster_pattern(scope: Construct, name: str, description: str) -> cdk.CfnPa
     )
 
 
-def _secret_pattern(scope: Construct) -> cdk.CfnParameter:
-    return cdk.CfnParameter(
+def _secret_pattern(scope: Construct, targets: cdk.CfnParameter) -> str:
+    parameter = cdk.CfnParameter(
         scope,
         "SecretPattern",
         type="String",
-        default="aurora-restore/*",
-        description="Secrets of database users that the pipeline may make and read. A name, with * as a wildcard.",
-        allowed_pattern=r"[A-Za-z0-9/_+=.@*-]{1,512}",
-        constraint_description="A secret's name: letters, digits, /_+=.@- and * as a wildcard",
+        default="",
+        description="Secrets of database users that the pipeline may make and read. A name, with * as a wildcard. "
+        "Empty: those whose names begin with a target's and a slash, such as orders-staging/app.",
+        allowed_pattern=r"[A-Za-z0-9/_+=.@*?-]{0,512}",
+        constraint_description="A secret's name: letters, digits, /_+=.@- and * or ? as wildcards; or nothing",
     )
+    acknowledge(scope, "CloudFormation-Validate::W2509", "SecretPattern is a pattern of secrets' names, and no secret.")
+    by_target = _condition(scope, "SecretsByTarget", _is(parameter, ""))
+    return cdk.Fn.condition_if(
+        by_target.logical_id, f"{targets.value_as_string}/*", parameter.value_as_string
+    ).to_string()
 
 
 def _vpc_id(scope: Construct) -> cdk.CfnParameter:

@@ -13,23 +13,15 @@ from infra.functions import Surroundings, add_functions, add_log_group
 from infra.network import add_network
 from infra.parameters import GROUPS, add_parameters
 from infra.parts import Parts
+from infra.permissions import STATE_MACHINE
 from infra.roles import add_role
-from infra.statements import Statement
+from infra.schedules import Schedule, add_schedules
 from infra.storage import add_audit_table, add_dead_letters, add_key, add_state_table, add_topic, allow_dead_letters
 from infra.workflow import add_state_machine
 
-_INVOKE = (
-    Statement(
-        sid="CallTheSteps",
-        why="Each state calls its function.",
-        actions=("lambda:InvokeFunction",),
-        resources=tuple(f"${{{step.function_name}.Arn}}" for step in Step),
-    ),
-)
 
-
-def add_pipeline(scope: Construct) -> Parts:
-    """Make the pipeline in a stack, and return what it is made of."""
+def add_pipeline(scope: Construct, schedules: tuple[Schedule, ...] = ()) -> Parts:
+    """Make the pipeline in a stack, with these schedules, and return what it is made of."""
     parameters = add_parameters(scope)
     key_arn = add_key(scope, parameters)
     state_table = add_state_table(scope, key_arn)
@@ -42,19 +34,22 @@ def add_pipeline(scope: Construct) -> Parts:
         "AURORA_RESTORE_AUDIT_TABLE": audit_table.ref,
         "AURORA_RESTORE_TOPIC_ARN": topic.ref,
     }
+    values = {"KeyArn": key_arn, "SecretPattern": parameters.secret_pattern}
     surroundings = Surroundings(
         parameters=parameters,
         key_arn=key_arn,
+        values=values,
         environment=environment,
         dead_letters_arn=dead_letters.attr_arn,
         network=add_network(scope, parameters),
     )
     functions = add_functions(scope, surroundings)
     machine_role = add_role(
-        scope, "StateMachineRole", service="states.amazonaws.com", statements=_INVOKE, key_arn=key_arn
+        scope, "StateMachineRole", service="states.amazonaws.com", statements=STATE_MACHINE, values=values
     )
     machine_logs = add_log_group(scope, "StateMachineLogs", "/aws/vendedlogs/states/${AWS::StackName}", surroundings)
     state_machine = add_state_machine(scope, functions, machine_role.attr_arn, machine_logs)
+    add_schedules(scope, schedules, values)
     rule = add_rule(scope, state_machine, functions[Step.SNS_NOTIFICATION], dead_letters)
     allow_dead_letters(scope, dead_letters, rule.attr_arn)
     parts = Parts(
