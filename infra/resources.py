@@ -33,9 +33,8 @@ EXECUTIONS = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:exec
 ANY_KEY = "arn:${AWS::Partition}:kms:*:${AWS::AccountId}:key/*"
 ANY_ROLE = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/*"
 _IN_SECRETS_MANAGER = "arn:${AWS::Partition}:secretsmanager:*:${AWS::AccountId}:secret"
-# Secrets Manager puts a hyphen and six characters of its own behind a name; while a secret is made it has none yet.
-USERS_SECRETS = f"{_IN_SECRETS_MANAGER}:${{SecretPattern}}-??????"
-NEW_USERS_SECRETS = (f"{_IN_SECRETS_MANAGER}:${{SecretPattern}}", USERS_SECRETS)
+# Secrets Manager puts a hyphen and six characters of its own behind a name; a secret that is not there has none yet.
+USERS_SECRETS = (f"{_IN_SECRETS_MANAGER}:${{SecretPattern}}", f"{_IN_SECRETS_MANAGER}:${{SecretPattern}}-??????")
 # RDS names the secrets that it manages for clusters so.
 MANAGED_SECRETS = f"{_IN_SECRETS_MANAGER}:rds!cluster-*"
 
@@ -46,9 +45,14 @@ IS_OF_A_TARGET = {"StringLike": {"aws:ResourceTag/aws:rds:primaryDBClusterArn": 
 IN_A_TRANSACTION = {"StringEquals": {"dynamodb:EnclosingOperation": "TransactWriteItems"}}
 LOCKS_ONLY = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": f"{LOCK_PREFIX}*"}}
 TO_RDS_ONLY = {"StringLike": {"iam:PassedToService": ("rds.amazonaws.com", "*.rds.amazonaws.com")}}
-THROUGH_RDS = {"StringLike": {"kms:ViaService": "rds.*.amazonaws.com"}}
-GRANT_TO_RDS = {**THROUGH_RDS, "Bool": {"kms:GrantIsForAWSResource": "true"}}
-THROUGH_SECRETS_MANAGER = {"StringLike": {"kms:ViaService": "secretsmanager.*.amazonaws.com"}}
+_RDS_ITSELF, _SECRETS_MANAGER = "rds.*.amazonaws.com", "secretsmanager.*.amazonaws.com"
+THROUGH_RDS = {"StringLike": {"kms:ViaService": _RDS_ITSELF}}
+THROUGH_SECRETS_MANAGER = {"StringLike": {"kms:ViaService": _SECRETS_MANAGER}}
+# A managed secret is made by both, one calling the other: which of them asks KMS for what is open.
+THROUGH_RDS_OR_SECRETS_MANAGER = {"StringLike": {"kms:ViaService": (_RDS_ITSELF, _SECRETS_MANAGER)}}
+_FOR_AWS_RESOURCE = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+GRANT_TO_RDS = {**THROUGH_RDS, **_FOR_AWS_RESOURCE}
+GRANT_TO_RDS_OR_SECRETS_MANAGER = {**THROUGH_RDS_OR_SECRETS_MANAGER, **_FOR_AWS_RESOURCE}
 
 
 def through(service: str) -> dict[str, dict[str, str]]:

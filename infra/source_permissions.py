@@ -56,7 +56,7 @@ SNAPSHOT_CHECK = (
     allow(
         "ReadUsersSecrets",
         "secretsmanager:DescribeSecret secretsmanager:GetSecretValue",
-        on=[r.USERS_SECRETS],
+        on=r.USERS_SECRETS,
         why="Refuses early what step 7 would refuse: a secret of another user, without a password, or being deleted.",
     ),
     allow(

@@ -5,12 +5,12 @@ from infra import resources as r
 from infra.statements import BY_LAMBDA, allow, deny
 
 _PERHAPS = (
-    "Open: AWS does not document whether RDS looks at the network with the rights of whoever calls it. They only read, "
+    "AWS lists them among what it takes to make an instance, and does not say which call needs them. They only read, "
     "and without them a restore might fail after the deletion."
 )
 _LOOK_AT_NETWORK = (
-    "ec2:DescribeAccountAttributes ec2:DescribeAvailabilityZones ec2:DescribeSecurityGroups ec2:DescribeSubnets "
-    "ec2:DescribeVpcAttribute ec2:DescribeVpcs"
+    "ec2:DescribeAccountAttributes ec2:DescribeAvailabilityZones ec2:DescribeInternetGateways "
+    "ec2:DescribeSecurityGroups ec2:DescribeSubnets ec2:DescribeVpcAttribute ec2:DescribeVpcs"
 )
 
 DELETE_RDS = (
@@ -63,8 +63,7 @@ DELETE_RDS = (
         "TagFinalSnapshot",
         "rds:AddTagsToResource",
         on=[r.FINAL_SNAPSHOTS],
-        when=r.MARKED_AS_OURS,
-        why="A final snapshot gets no tags of ours when it is made; without them it is never pruned.",
+        why="RDS hands the cluster's own tags down, if the cluster says so; the pipeline adds its own, to prune it by.",
     ),
 )
 
@@ -109,6 +108,7 @@ RESTORE_SNAPSHOT = (
         on=[r.ANY_ROLE],
         when=r.TO_RDS_ONLY,
         why="A cluster in a domain has a role for it. Any role, to RDS alone, which takes only one that trusts it.",
+        unseen="The embedded account knows no directories to join.",
     ),
     allow("LookAtNetwork", _LOOK_AT_NETWORK, why="The VPC, subnets and groups of the cluster.", unseen=_PERHAPS),
 )
@@ -176,15 +176,15 @@ CHECK_RESTORE_STATUS = (
         "LookAtKeys",
         "kms:DescribeKey",
         on=[r.ANY_KEY],
-        when=r.THROUGH_RDS,
-        why="RDS looks at the keys of the managed secret and of Performance Insights.",
+        when=r.THROUGH_RDS_OR_SECRETS_MANAGER,
+        why="The keys of the managed secret, of the instances and of Performance Insights.",
     ),
     allow(
-        "LetRdsUseKeys",
+        "LetServicesUseKeys",
         "kms:CreateGrant",
         on=[r.ANY_KEY],
-        when=r.GRANT_TO_RDS,
-        why="RDS gives itself the use of these keys and of the cluster's. A grant for anybody else is not possible.",
+        when=r.GRANT_TO_RDS_OR_SECRETS_MANAGER,
+        why="RDS and Secrets Manager give themselves the use of these keys. A grant for anybody else is not possible.",
     ),
     allow("LookAtNetwork", _LOOK_AT_NETWORK, why="The VPC, subnets and groups of the instances.", unseen=_PERHAPS),
 )
@@ -200,13 +200,13 @@ SETUP_DB_USERS = (
     allow(
         "KeepUsersSecrets",
         "secretsmanager:DescribeSecret secretsmanager:GetSecretValue secretsmanager:PutSecretValue",
-        on=[r.USERS_SECRETS],
+        on=r.USERS_SECRETS,
         why="Reads each user's password, and brings the endpoint beside it up to date.",
     ),
     allow(
         "MakeUsersSecrets",
         "secretsmanager:CreateSecret secretsmanager:TagResource",
-        on=r.NEW_USERS_SECRETS,
+        on=r.USERS_SECRETS,
         when=r.MARKED_AS_OURS,
         why="For users who have none yet.",
     ),
