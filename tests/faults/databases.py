@@ -1,6 +1,7 @@
 """Databases without servers: each volume has its logins, as a server has in its catalogue, and knows its data."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -15,6 +16,8 @@ from aurora_restore.database.engine import (
     TimeLeft,
     endless,
 )
+from aurora_restore.database.postgresql_script import read_script
+from aurora_restore.database.scripts import Script, Session
 from aurora_restore.database_request import Logins
 from aurora_restore.embedded.dataplane import MasterUser
 from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError
@@ -116,6 +119,12 @@ class Databases:
     def can_log_in(self, endpoint: Endpoint, login: Login, database: str) -> bool:  # noqa: ARG002
         volume = self._listening(endpoint)
         return volume.logins.get(login.user) == login.password
+
+    def read_script(self, text: str) -> Script:
+        return read_script(text)
+
+    def session(self, endpoint: Endpoint, login: Login, database: str) -> AbstractContextManager[Session]:
+        raise NotImplementedError
 
     def passwords(self) -> set[str]:
         """Return every password that was tried or is set."""

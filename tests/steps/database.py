@@ -1,5 +1,6 @@
 """A database engine with a memory: roles in a dictionary, as a server has them in its catalogue."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from aurora_restore.database.engine import (
@@ -13,6 +14,8 @@ from aurora_restore.database.engine import (
     TimeLeft,
     endless,
 )
+from aurora_restore.database.postgresql_script import read_script
+from aurora_restore.database.scripts import Script, Session
 from aurora_restore.database_request import Logins
 from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError
 
@@ -69,6 +72,12 @@ class FakeDatabase:
     def can_log_in(self, endpoint: Endpoint, login: Login, database: str) -> bool:  # noqa: ARG002
         self._answer(endpoint, login)
         return login.user in self.roles and self.roles[login.user].password == login.password
+
+    def read_script(self, text: str) -> Script:
+        return read_script(text)
+
+    def session(self, endpoint: Endpoint, login: Login, database: str) -> AbstractContextManager[Session]:
+        raise NotImplementedError
 
     def passwords(self) -> set[str]:
         known = {login.password for _, login in self.tried}

@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from aurora_restore.database.scripts import Script, Session
+from aurora_restore.database.tls import NO_BUNDLE, Tls
 from aurora_restore.database_request import Grant, Leftover, Logins, OwnershipTransfer
 from aurora_restore.errors import ConfigurationError
 
@@ -143,8 +146,16 @@ class Engine(Protocol):
         """Try to log in. False when the server says no."""
         ...
 
+    def read_script(self, text: str) -> Script:
+        """Return a file of SQL taken apart into its statements. Asks no server."""
+        ...
 
-def engine_for(engine: str) -> Engine:
+    def session(self, endpoint: Endpoint, login: Login, database: str) -> AbstractContextManager[Session]:
+        """Open a session with the user's own settings, for scripts and checks; it is closed at the end of the block."""
+        ...
+
+
+def engine_for(engine: str, tls: Tls = NO_BUNDLE) -> Engine:
     """Return the engine for a cluster's ``Engine`` as RDS names it; ConfigurationError if there is none yet."""
     if engine != "aurora-postgresql":
         raise ConfigurationError(
@@ -154,4 +165,4 @@ def engine_for(engine: str) -> Engine:
     # The driver takes 150 ms to import: only the step that needs it pays (cold start of eight other functions).
     from aurora_restore.database.postgresql import PostgreSQL  # noqa: PLC0415
 
-    return PostgreSQL()
+    return PostgreSQL(tls=tls)

@@ -1,7 +1,8 @@
 """PostgreSQL's users: compares what they are with what they shall be, changes the difference, and reads it back."""
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -19,8 +20,10 @@ from aurora_restore.database.engine import (
 from aurora_restore.database.postgresql_cluster import Cluster, read_cluster
 from aurora_restore.database.postgresql_connection import (
     MAINTENANCE_DATABASE,
+    USERS_SETTINGS,
     Connect,
     PgConnection,
+    encrypted,
     open_connection,
     our_errors,
     password_is_right,
@@ -30,7 +33,11 @@ from aurora_restore.database.postgresql_grants import GrantsPlan, plan_grants
 from aurora_restore.database.postgresql_objects import Objects, public_privileges, read_objects
 from aurora_restore.database.postgresql_privileges import unmatched
 from aurora_restore.database.postgresql_roles import RolesPlan, plan_roles
+from aurora_restore.database.postgresql_script import read_script
+from aurora_restore.database.postgresql_session import PostgreSQLSession
 from aurora_restore.database.postgresql_stages import Stage, run_stages
+from aurora_restore.database.scripts import Script, Session
+from aurora_restore.database.tls import NO_BUNDLE, Tls
 from aurora_restore.errors import DatabaseRefusedError, NotReadyError, PreflightError
 
 SALT_BYTES = 16
@@ -69,10 +76,13 @@ class PostgreSQL:
     """Aurora PostgreSQL and PostgreSQL from 13 on; the master needs CREATEROLE, not superuser. See ``Engine``."""
 
     def __init__(
-        self, connect: Connect = psycopg.Connection.connect, random_bytes: Callable[[int], bytes] = secrets.token_bytes
+        self,
+        connect: Connect = psycopg.Connection.connect,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        tls: Tls = NO_BUNDLE,
     ) -> None:
-        """Take how to connect, and where the salts of password verifiers come from."""
-        self._connect = connect
+        """Take how to connect, where the salts of password verifiers come from, and how connections are encrypted."""
+        self._connect = encrypted(connect, tls)
         self._random_bytes = random_bytes
 
     def plan(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[Change, ...]:
@@ -109,6 +119,16 @@ class PostgreSQL:
     def can_log_in(self, endpoint: Endpoint, login: Login, database: str) -> bool:
         """See ``Engine.can_log_in``."""
         return try_login(self._connect, endpoint, login, database)
+
+    def read_script(self, text: str) -> Script:
+        """See ``Engine.read_script``."""
+        return read_script(text)
+
+    @contextmanager
+    def session(self, endpoint: Endpoint, login: Login, database: str) -> Iterator[Session]:
+        """See ``Engine.session``."""
+        with open_connection(self._connect, endpoint, login, database, USERS_SETTINGS) as connection:
+            yield PostgreSQLSession(connection, endpoint)
 
     def _open(self, endpoint: Endpoint, login: Login, database: str) -> PgConnection:
         return open_connection(self._connect, endpoint, login, database)

@@ -1,16 +1,18 @@
 """The one door to psycopg: how we connect, and where its errors become ours, without anything secret in them (I6)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 
 from aurora_restore.database.engine import Endpoint, Login
+from aurora_restore.database.tls import Tls, TlsMode
 from aurora_restore.errors import AuroraRestoreError, DatabaseRefusedError, DatabaseUnreachableError, NotReadyError
 
 PgConnection = psycopg.Connection[tuple[Any, ...]]
 Connect = Callable[..., PgConnection]
+Settings = Mapping[str, str | int]
 
 # Every Aurora PostgreSQL cluster has it. Roles are the cluster's, so any database would do for them.
 MAINTENANCE_DATABASE = "postgres"
@@ -21,15 +23,19 @@ IDLE_TIMEOUT_MS = 120_000
 
 # A setting of the master or of the database that came with the data must not change what our statements do, so what
 # matters is set at connection, which wins over both.
-_SETTINGS = {
+_LIMITS = {
     "statement_timeout": STATEMENT_TIMEOUT_MS,
     "lock_timeout": LOCK_TIMEOUT_MS,
     "idle_in_transaction_session_timeout": IDLE_TIMEOUT_MS,
+}
+OUR_SETTINGS: Settings = {
+    **_LIMITS,
     "search_path": "pg_catalog",
     "default_transaction_read_only": "off",
     "role": "none",
 }
-_OPTIONS = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
+# For scripts and checks of the user's, which were written for the settings that a user has.
+USERS_SETTINGS: Settings = {**_LIMITS, "standard_conforming_strings": "on", "default_transaction_read_only": "off"}
 
 # libpq gives no SQLSTATE for a connection that failed, so the server's words must do. RDS runs with English messages.
 _PASSES_BY_ITSELF = (
@@ -41,6 +47,15 @@ _PASSES_BY_ITSELF = (
     "too many connections",
     "remaining connection slots",
 )
+# libpq's own words, before the server has said any.
+_TLS_FAILURES = (
+    "certificate verify failed",
+    "does not match host name",
+    "server does not support SSL",
+    "root certificate file",
+    "could not read root certificate",
+)
+_SSL_MODES = {TlsMode.VERIFIED: "verify-full", TlsMode.REQUIRED: "require", TlsMode.OFFERED: "prefer"}
 _NO_WAY_INTO_DATABASE = "permission denied for database"
 
 _LOST = ("08", "57P")
@@ -53,13 +68,27 @@ _BUSY = {
 }
 
 
-def open_connection(connect: Connect, endpoint: Endpoint, login: Login, database: str) -> PgConnection:
-    """Connect with TLS where the server offers it, in autocommit, with every limit set.
+def encrypted(connect: Connect, tls: Tls) -> Connect:
+    """Return a way to connect that encrypts, and verifies the server, as ``tls`` says for its host."""
 
-    Raises DatabaseUnreachableError while the server does not answer, DatabaseRefusedError when it says no.
+    def connect_encrypted(**parameters: Any) -> PgConnection:
+        mode = tls.mode(parameters["host"])
+        roots = {"sslrootcert": str(tls.bundle)} if mode is TlsMode.VERIFIED else {}
+        return connect(**parameters, **roots, sslmode=_SSL_MODES[mode])
+
+    return connect_encrypted
+
+
+def open_connection(
+    connect: Connect, endpoint: Endpoint, login: Login, database: str, settings: Settings = OUR_SETTINGS
+) -> PgConnection:
+    """Connect in autocommit, with every limit set.
+
+    Raises DatabaseUnreachableError while the server does not answer, DatabaseRefusedError when it says no, or is not
+    who the certificates say.
     """
     try:
-        return _connect(connect, endpoint, login, database)
+        return _connect(connect, endpoint, login, database, settings)
     except psycopg.OperationalError as error:
         failure = _connection_failure(str(error), endpoint, login.user, database)
     # Outside the handler: the driver's exception is no part of ours, whatever it holds.
@@ -72,7 +101,7 @@ def password_is_right(connect: Connect, endpoint: Endpoint, login: Login) -> boo
     Raises DatabaseRefusedError if the server asks for no password at all, as then no answer means anything.
     """
     try:
-        with _connect(connect, endpoint, login, MAINTENANCE_DATABASE) as connection:
+        with _connect(connect, endpoint, login, MAINTENANCE_DATABASE, OUR_SETTINGS) as connection:
             asked = connection.pgconn.used_password
     except psycopg.OperationalError as error:
         text = str(error)
@@ -111,18 +140,17 @@ def our_errors(endpoint: Endpoint, doing: str, advice: str = "") -> Iterator[Non
     raise failure from None
 
 
-def _connect(connect: Connect, endpoint: Endpoint, login: Login, database: str) -> PgConnection:
+def _connect(connect: Connect, endpoint: Endpoint, login: Login, database: str, settings: Settings) -> PgConnection:
     return connect(
         host=endpoint.host,
         port=endpoint.port,
         user=login.user,
         password=login.password,
         dbname=database,
-        sslmode="prefer",
         connect_timeout=CONNECT_TIMEOUT_S,
         application_name="aurora-restore",
         client_encoding="UTF8",
-        options=_OPTIONS,
+        options=" ".join(f"-c {name}={value}" for name, value in settings.items()),
         autocommit=True,
         prepare_threshold=None,
     )
@@ -130,6 +158,12 @@ def _connect(connect: Connect, endpoint: Endpoint, login: Login, database: str) 
 
 def _connection_failure(text: str, endpoint: Endpoint, user: str, database: str) -> AuroraRestoreError:
     answers = [line.partition("FATAL:")[2].strip() for line in text.splitlines() if "FATAL:" in line]
+    refused = next((words for words in _TLS_FAILURES if words in text), None)
+    if refused is not None:
+        return DatabaseRefusedError(
+            f"no encrypted connection to {endpoint}: {refused}",
+            advice="The certificates that AURORA_RESTORE_CA_BUNDLE names must be RDS's, and today's",
+        )
     if not answers:
         return DatabaseUnreachableError(f"{endpoint} does not answer")
     if any(words in text for words in _PASSES_BY_ITSELF):

@@ -80,8 +80,8 @@ class Session(Protocol):
         """
         ...
 
-    def forget(self, operation_id: str) -> None:
-        """Remove what ``run`` has written of its marks, so that nothing of the pipeline's stays in the database."""
+    def forget(self) -> None:
+        """Remove every mark that ``run`` has written, so that nothing of the pipeline's stays in the database."""
         ...
 
     def answer(self, query: str, timeout_s: float) -> Answer:

@@ -38,6 +38,9 @@ class Tls:
         return TlsMode.OFFERED if _is_loopback(host) else TlsMode.REQUIRED
 
 
+NO_BUNDLE = Tls()
+
+
 def bundle_path(configured: str | None) -> Path | None:
     """Return the bundle that is configured, or the one that was deployed with the package, or None."""
     if configured:

@@ -1,0 +1,230 @@
+"""A session in which scripts run and checks ask, on PostgreSQL: see ``Session``."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import LiteralString, NoReturn
+
+import psycopg
+from psycopg import errors, sql
+from psycopg.pq import DiagnosticField, ExecStatus
+from psycopg.pq.abc import PGresult
+
+from aurora_restore.database.engine import Endpoint
+from aurora_restore.database.postgresql_connection import PgConnection, our_errors
+from aurora_restore.database.scripts import Answer, Mark, Statement, StatementError
+from aurora_restore.errors import DatabaseUnreachableError, NotReadyError
+
+_SCHEMA = sql.Identifier("aurora_restore")
+_PROGRESS = sql.Identifier("aurora_restore", "progress")
+_MAKE_TABLE = sql.SQL(
+    "CREATE TABLE IF NOT EXISTS {} (operation_id text, number integer, done integer,"
+    " PRIMARY KEY (operation_id, number))"
+).format(_PROGRESS)
+# Two calls at once wait for each other here: the one that comes second finds the first one's mark.
+_MARK = sql.SQL(
+    "INSERT INTO {} AS p VALUES (%s, %s, %s)"
+    " ON CONFLICT (operation_id, number) DO UPDATE SET done = excluded.done WHERE p.done < excluded.done"
+).format(_PROGRESS)
+_IS_THERE = "SELECT pg_catalog.to_regclass('aurora_restore.progress') IS NOT NULL"
+_HAS_OTHER_THINGS = (
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_namespace AS n ON d.refobjid = n.oid"
+    " WHERE d.refclassid = 'pg_catalog.pg_namespace'::regclass AND n.nspname = 'aurora_restore')"
+)
+_TABLE = """
+    SELECT n.nspname, c.relname FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.oid = pg_catalog.to_regclass(%s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+"""
+_CHECK = b"DECLARE aurora_restore_check NO SCROLL CURSOR FOR "
+_FIRST_ROW = b"FETCH FORWARD 1 FROM aurora_restore_check"
+
+# A statement that no transaction takes is refused before it has done anything.
+_ALONE = frozenset({"25001", "2D000"})
+_CANCELLED = "57014"
+_LOST = ("08", "57P")
+_PASSES = {"40001": "a concurrent change", "40P01": "a deadlock", "55P03": "a lock that somebody else holds"}
+# Classes of errors whose first sentence names things only. That of others (22, P0 …) may quote a value (I6).
+_NAMING = frozenset("0A 0L 23 25 28 2B 2D 34 3B 3D 3F 42 44 53 54 55".split())
+_SYNTAX = "42601"
+
+
+class PostgreSQLSession:
+    """See ``Session``."""
+
+    def __init__(self, connection: PgConnection, endpoint: Endpoint) -> None:
+        """Take a connection in autocommit, and where it leads."""
+        self._connection = connection
+        self._endpoint = endpoint
+        self._timeout_ms = 0
+
+    def marks(self, operation_id: str) -> Mapping[int, int]:
+        """See ``Session.marks``."""
+        with self._reading():
+            if not self._is_marked():
+                return {}
+            query = sql.SQL("SELECT number, done FROM {} WHERE operation_id = %s").format(_PROGRESS)
+            return dict(self._connection.execute(query, [operation_id]).fetchall())
+
+    def run(self, statements: Sequence[Statement], mark: Mark, timeout_s: Callable[[], float]) -> None:
+        """See ``Session.run``."""
+        self._make_room()
+        try:
+            with self._transaction():
+                if self._mark(mark):
+                    self._execute_all(statements, timeout_s)
+        except _NeedsToBeAloneError as refusal:
+            if len(statements) > 1:
+                advice = "it cannot run in a transaction with others"
+                raise StatementError(refusal.line, advice) from None
+            self._execute_all(statements, timeout_s)
+            with self._reading():
+                self._mark(mark)
+
+    def forget(self) -> None:
+        """See ``Session.forget``."""
+        with self._reading(), self._connection.transaction():
+            if not self._is_marked():
+                return
+            self._connection.execute(sql.SQL("DROP TABLE {}").format(_PROGRESS))
+            if not self._holds(_HAS_OTHER_THINGS):
+                self._connection.execute(sql.SQL("DROP SCHEMA {}").format(_SCHEMA))
+
+    def answer(self, query: str, timeout_s: float) -> Answer:
+        """See ``Session.answer``."""
+        with self._undone():
+            self._limit(timeout_s)
+            # A cursor is of one query only, and of one that reads; and just one row comes over the network.
+            self._send(_CHECK + query.strip().rstrip(";").encode(), 1, len(_CHECK))
+            (row,) = self._send(_FIRST_ROW, 1) or (None,)
+            return Answer(row is not None, row)
+
+    def count_rows(self, table: str, at_most: int, timeout_s: float) -> int | None:
+        """See ``Session.count_rows``."""
+        with self._undone():
+            self._limit(timeout_s)
+            found = self._connection.execute(_TABLE, [table]).fetchone()
+            if found is None:
+                return None
+            query = sql.SQL("SELECT count(*) FROM (SELECT FROM {} LIMIT {}) AS counted")
+            counted = self._connection.execute(query.format(sql.Identifier(*found), at_most)).fetchone()
+            return int(counted[0]) if counted else 0
+
+    def _make_room(self) -> None:
+        with self._reading():
+            if self._is_marked():
+                return
+            try:
+                with self._connection.transaction():
+                    self._connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(_SCHEMA))
+                    self._connection.execute(_MAKE_TABLE)
+            except (errors.UniqueViolation, errors.DuplicateObject):
+                # Two calls at once make the same thing: "if not exists" does not help them.
+                raise NotReadyError(f"{self._endpoint} is being prepared for the scripts by another call") from None
+
+    def _mark(self, mark: Mark) -> bool:
+        """Write the mark; return False if it, or a later one, stands already."""
+        with self._reading():
+            return self._connection.execute(_MARK, [mark.operation_id, mark.number, mark.done]).rowcount == 1
+
+    def _is_marked(self) -> bool:
+        return self._holds(_IS_THERE)
+
+    def _holds(self, query: LiteralString) -> bool:
+        return self._connection.execute(query).fetchone() == (True,)
+
+    def _execute_all(self, statements: Sequence[Statement], timeout_s: Callable[[], float]) -> None:
+        for statement in statements:
+            self._limit(timeout_s())
+            self._send(statement.text.encode(), statement.line)
+
+    def _limit(self, timeout_s: float) -> None:
+        timeout_ms = max(round(timeout_s * 1000), 1)
+        self._timeout_ms = timeout_ms
+        self._send(b"SET statement_timeout = %d" % timeout_ms, 1)
+
+    def _send(self, statement: bytes, line: int, offset: int = 0) -> list[str | None]:
+        """Run one statement; return its last row's first column in a list, or nothing. All other rows are dropped."""
+        server = self._connection.pgconn
+        # The protocol that takes one statement only: should the script have been taken apart wrongly, it is refused.
+        server.send_query_params(statement, None)
+        server.set_single_row_mode()
+        found: list[str | None] = []
+        failure: PGresult | None = None
+        while (result := server.get_result()) is not None:
+            if result.status in {ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH}:
+                self._connection.close()
+                raise StatementError(line, "COPY from STDIN or to STDOUT needs psql")
+            if result.status == ExecStatus.FATAL_ERROR:
+                failure = result
+            elif result.ntuples and result.nfields:
+                value = result.get_value(0, 0)
+                found = [None if value is None else value.decode()]
+        if failure is not None:
+            self._refuse(failure, statement, line, offset)
+        return found
+
+    def _refuse(self, failure: PGresult, statement: bytes, line: int, offset: int) -> NoReturn:
+        """Raise our error for the server's."""
+        state = (failure.error_field(DiagnosticField.SQLSTATE) or b"").decode()
+        place = int(failure.error_field(DiagnosticField.STATEMENT_POSITION) or 0)
+        if place:
+            line += statement.decode()[offset : place - 1].count("\n")
+        is_inner = failure.error_field(DiagnosticField.INTERNAL_QUERY) is not None
+        said = (failure.error_field(DiagnosticField.MESSAGE_PRIMARY) or b"").decode(errors="replace")
+        raise self._failure(state, "" if is_inner else said, line)
+
+    def _failure(self, state: str, said: str, line: int) -> Exception:
+        if state in _ALONE:
+            return _NeedsToBeAloneError(line)
+        if not state or state.startswith(_LOST):
+            return DatabaseUnreachableError(f"{self._endpoint} went away during line {line}")
+        if state in _PASSES:
+            return NotReadyError(f"{self._endpoint} could not run line {line} because of {_PASSES[state]}")
+        if state == _CANCELLED:
+            return StatementError(line, f"it took longer than {self._timeout_ms / 1000:.0f} s")
+        return StatementError(line, _told(state, said))
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with our_errors(self._endpoint, "keep marks of the scripts"):
+            yield
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._reading(), self._connection.transaction():
+            yield
+
+    @contextmanager
+    def _undone(self) -> Iterator[None]:
+        """Let what follows read only, and be as if it had not been."""
+        self._connection.read_only = True
+        try:
+            with self._connection.transaction(force_rollback=True):
+                yield
+        except psycopg.Error as error:
+            failure = self._failure(error.sqlstate or "", error.diag.message_primary or "", 1)
+        else:
+            return
+        finally:
+            if not self._connection.closed:
+                self._connection.read_only = None
+        raise failure
+
+
+class _NeedsToBeAloneError(Exception):
+    def __init__(self, line: int) -> None:
+        self.line = line
+        super().__init__(line)
+
+
+def _told(state: str, said: str) -> str:
+    """Return what may be told of a refusal: what it names, but no value that may be data (I6)."""
+    if state == _SYNTAX:
+        return f"a syntax error (SQLSTATE {state})"
+    if state[:2] in _NAMING and said:
+        return f"{said} (SQLSTATE {state})"
+    try:
+        kind = errors.lookup(state).__name__
+    except KeyError:
+        kind = "an error"
+    return f"{kind} (SQLSTATE {state}); what the server said is not repeated, because it may hold data"
