@@ -8,6 +8,9 @@ from constructs import Construct
 
 from aurora_restore import names
 from aurora_restore.operation import Step
+from infra.alarms import PARAMETERS as ALARM_PARAMETERS
+from infra.alarms import add_alarms
+from infra.dashboard import add_dashboard
 from infra.events import add_rule
 from infra.functions import Surroundings, add_functions, add_log_group
 from infra.network import add_network
@@ -62,6 +65,8 @@ def add_pipeline(scope: Construct, schedules: tuple[Schedule, ...] = ()) -> Part
         ended_by_force=rule,
     )
     _describe_deployment(scope, parts, key_arn)
+    add_alarms(scope, parts)
+    add_dashboard(scope)
     return parts
 
 
@@ -89,5 +94,8 @@ def _describe_deployment(scope: Construct, parts: Parts, key_arn: str) -> None:
 
 def interface() -> dict[str, object]:
     """Return how consoles show the parameters."""
-    groups = [{"Label": {"default": label}, "Parameters": list(members)} for label, members in GROUPS.items()]
+    groups = [
+        {"Label": {"default": label}, "Parameters": list(members)}
+        for label, members in {**GROUPS, "Alarms": ALARM_PARAMETERS}.items()
+    ]
     return {"AWS::CloudFormation::Interface": {"ParameterGroups": groups}}
