@@ -265,6 +265,12 @@ SNS_NOTIFICATION = (
         why="Frees the operation's lock (I3). Locks, no records.",
     ),
     allow(
+        "LookAround",
+        "dynamodb:Scan",
+        on=[r.STATE_TABLE],
+        why='What runs, what is locked, how old each restore is: asked by a rule, with the event {"watch": true}.',
+    ),
+    allow(
         "ReadTarget",
         "rds:DescribeDBClusters",
         on=[r.TARGET_CLUSTERS],
