@@ -6,6 +6,7 @@
 
 from aurora_restore.names import LOCK_PREFIX, STACK_TAG
 from aurora_restore.store.operations import BY_TARGET
+from infra.statements import Conditions
 
 _RDS = "arn:${AWS::Partition}:rds:*:${AWS::AccountId}"
 SOURCE_CLUSTERS = f"{_RDS}:cluster:${{SourcePattern}}"
@@ -51,8 +52,8 @@ THROUGH_SECRETS_MANAGER = {"StringLike": {"kms:ViaService": _SECRETS_MANAGER}}
 # A managed secret is made by both, one calling the other: which of them asks KMS for what is open.
 THROUGH_RDS_OR_SECRETS_MANAGER = {"StringLike": {"kms:ViaService": (_RDS_ITSELF, _SECRETS_MANAGER)}}
 _FOR_AWS_RESOURCE = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
-GRANT_TO_RDS = {**THROUGH_RDS, **_FOR_AWS_RESOURCE}
-GRANT_TO_RDS_OR_SECRETS_MANAGER = {**THROUGH_RDS_OR_SECRETS_MANAGER, **_FOR_AWS_RESOURCE}
+GRANT_TO_RDS: Conditions = {**THROUGH_RDS, **_FOR_AWS_RESOURCE}
+GRANT_TO_RDS_OR_SECRETS_MANAGER: Conditions = {**THROUGH_RDS_OR_SECRETS_MANAGER, **_FOR_AWS_RESOURCE}
 
 
 def through(service: str) -> dict[str, dict[str, str]]:
