@@ -4,10 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from aurora_restore.database.scripts import Script, Statement
-
-ALONE = "-- aurora-restore: no transaction"
-_DIRECTIVE = "-- aurora-restore:"
+from aurora_restore.database.scripts import ALONE, DIRECTIVE, MOST_WORDS, Script, Statement
 
 # What PostgreSQL's own scanner knows (scan.l), as far as it decides where a statement ends. A string with escapes goes
 # on in the next line's quotes, with escapes too. A name may hold a dollar: $ opens a quote only where no name goes on.
@@ -40,8 +37,6 @@ _ALONE_ONLY = re.compile(
 _BY_CLIENT = re.compile(r"COPY\b.*\b(FROM STDIN|TO STDOUT)\b")
 _SETS = re.compile(r"(SET|RESET)\b(?! (LOCAL|CONSTRAINTS|TRANSACTION)\b)")
 _OTHER_ROLE = re.compile(r"SET (SESSION )?(ROLE|AUTHORIZATION)\b")
-# Enough of a statement's words to tell what it is.
-_MOST_WORDS = 60
 
 
 def read_script(text: str) -> Script:
@@ -50,7 +45,7 @@ def read_script(text: str) -> Script:
     found = list(reader.statements())
     first = reader.text.lstrip("\ufeff").partition("\n")[0].strip()
     alone = first == ALONE
-    if first.startswith(_DIRECTIVE) and not alone:
+    if first.startswith(DIRECTIVE) and not alone:
         reader.mistakes.append((1, f"this word to the pipeline is not known; the only one is: {ALONE}"))
     if not found and not reader.mistakes:
         reader.mistakes.append((1, "there is no statement in it"))
@@ -100,7 +95,7 @@ class _Reader:
                 continue
             begin = start if begin is None else begin
             word = self.text[start : self.at].upper() if kind == "word" else ""
-            if word and len(words) < _MOST_WORDS:
+            if word and len(words) < MOST_WORDS:
                 words.append(word)
             depth.after(kind, word, words)
         if begin is not None:

@@ -65,8 +65,11 @@ class PostgreSQLSession:
             query = sql.SQL("SELECT number, done FROM {} WHERE operation_id = %s").format(_PROGRESS)
             return dict(self._connection.execute(query, [operation_id]).fetchall())
 
-    def run(self, statements: Sequence[Statement], mark: Mark, timeout_s: Callable[[], float]) -> None:
+    def run(self, statements: Sequence[Statement], mark: Mark | None, timeout_s: Callable[[], float]) -> None:
         """See ``Session.run``."""
+        if mark is None:
+            self._execute_all(statements, timeout_s)
+            return
         self._make_room()
         try:
             with self._transaction():

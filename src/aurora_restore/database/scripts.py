@@ -4,23 +4,31 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+# The first line of a file that is not to be one transaction.
+DIRECTIVE = "-- aurora-restore:"
+ALONE = f"{DIRECTIVE} no transaction"
+# Enough of a statement's words to tell what it is.
+MOST_WORDS = 60
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One statement of a script, and the line of the file on which it begins.
 
     ``only_sets``: it changes nothing but the session (SET, RESET, USE), so that it is run again whenever a script is
-    gone on with in a new session.
+    gone on with in a new session. ``commits``: the engine ends the transaction for it (MySQL's DDL), so that its mark
+    comes after it and not with it.
     """
 
     text: str
     line: int
     only_sets: bool = False
+    commits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A file's statements. ``as_a_whole``: in one transaction, all or nothing.
+    """A file's statements. ``as_a_whole``: in one transaction, all or nothing; else one by one.
 
     ``mistakes``: a sentence with its line for each thing that cannot be run; then there is nothing to run.
     """
@@ -71,12 +79,13 @@ class Session(Protocol):
         """Return how many statements of each script this database has seen, by the script's number. Reads only."""
         ...
 
-    def run(self, statements: Sequence[Statement], mark: Mark, timeout_s: Callable[[], float]) -> None:
+    def run(self, statements: Sequence[Statement], mark: Mark | None, timeout_s: Callable[[], float]) -> None:
         """Run statements and write ``mark`` into the database, in one transaction if the engine has one for them.
 
         Where it has none (MySQL's DDL, PostgreSQL's VACUUM) the mark follows the statement at once. A mark that
         stands already means that another call did it: then nothing is done. ``timeout_s`` says before each statement
-        how long it may take. Rows that a statement returns are thrown away.
+        how long it may take. Rows that a statement returns are thrown away. Without a mark they are run as they are:
+        they only set the session.
         """
         ...
 
@@ -94,3 +103,31 @@ class Session(Protocol):
         ``table`` is schema.table as one writes it in SQL. Raises StatementError where the user may not read it.
         """
         ...
+
+
+def run_script(
+    session: Session, script: Script, *, operation_id: str, number: int, limit_s: float, time_left: Callable[[], float]
+) -> bool:
+    """Run what is not yet done of the request's ``number``-th script; return False when the time was up first.
+
+    A statement gets ``limit_s``, or what is left if that is less: one as long as that must be the first of its call.
+    Raises what ``Session`` raises.
+    """
+
+    def timeout_s() -> float:
+        return min(limit_s, time_left())
+
+    done = session.marks(operation_id).get(number, 0)
+    left = script.statements[done:]
+    if not left:
+        return True
+    if script.as_a_whole:
+        session.run(left, Mark(operation_id, number, len(script.statements)), timeout_s)
+        return True
+    # What an earlier session was told by SET is gone with it.
+    session.run([each for each in script.statements[:done] if each.only_sets], None, timeout_s)
+    for place, statement in enumerate(left, start=done):
+        if place > done and time_left() < limit_s:
+            return False
+        session.run([statement], Mark(operation_id, number, place + 1), timeout_s)
+    return True
