@@ -106,7 +106,7 @@ class User(Strict):
         default_factory=list, max_length=100, description="Roles that the user is a member of."
     )
     connection_limit: int | None = Field(
-        default=None, ge=0, le=100_000, description="How many connections at once. Unset: no limit."
+        default=None, ge=1, le=100_000, description="How many connections at once. Unset: no limit."
     )
     valid_until: AwareDatetime | None = Field(
         default=None, strict=False, description="When the password ends, with its offset from UTC. Unset: never."

@@ -1,7 +1,9 @@
 """The roles, memberships, sessions and databases of a PostgreSQL server, as its catalogs say they are now."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
+from psycopg import sql
 from psycopg.rows import class_row
 
 from aurora_restore.database.postgresql_connection import PgConnection
@@ -17,8 +19,8 @@ _RDS_LOGINS = frozenset({"rdsadmin", "rdstopmgr", "rdsrepladmin", "rdswriteforwa
 class Role:
     """A role and, in the last two fields, what the master may do about it.
 
-    ``is_barred``: a connection limit of 0, or a password that has expired. ``is_held``: the master has the role's
-    privileges. ``is_administered``: it has ADMIN OPTION on it.
+    ``is_barred``: a connection limit of 0, or a password that has expired. ``valid_until``: None for a password that
+    never ends. ``is_held``: the master has the role's privileges. ``is_administered``: it has ADMIN OPTION on it.
     """
 
     name: str
@@ -30,17 +32,38 @@ class Role:
     replicates: bool
     bypasses_rls: bool
     is_barred: bool
+    connection_limit: int | None
+    valid_until: datetime | None
     is_held: bool
     is_administered: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """``member`` is in ``role``, because ``grantor`` said so."""
+    """``member`` is in ``role``, because ``grantor`` said so.
+
+    ``is_administered``: it may make others members. ``is_inherited``: it has the role's privileges without SET ROLE.
+    """
 
     role: str
     member: str
     grantor: str
+    is_administered: bool = False
+    is_inherited: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting of a role's sessions: in one database or (None) in all.
+
+    ``is_guarded``: PostgreSQL lets only superusers change it, and the master has not been given it.
+    """
+
+    role: str
+    database: str | None
+    name: str
+    value: str
+    is_guarded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +84,8 @@ class Cluster:
     memberships: tuple[Membership, ...]
     sessions: tuple[Session, ...]
     databases: tuple[str, ...]
+    settings: tuple[Setting, ...]
+    now: datetime
 
     def belongs_to_rds(self, name: str) -> bool:
         """Say whether a login is RDS's own or PostgreSQL's.
@@ -101,12 +126,16 @@ _ROLES = """
            r.rolcreaterole AS creates_roles, r.rolcreatedb AS creates_databases, r.rolinherit AS inherits,
            r.rolreplication AS replicates, r.rolbypassrls AS bypasses_rls,
            r.rolconnlimit = 0 OR coalesce(r.rolvaliduntil < now(), false) AS is_barred,
+           nullif(r.rolconnlimit, -1) AS connection_limit,
+           CASE WHEN r.rolvaliduntil < '9999-01-01' AND isfinite(r.rolvaliduntil) THEN r.rolvaliduntil END
+               AS valid_until,
            pg_has_role(r.oid, 'USAGE') AS is_held,
            pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION') AS is_administered
     FROM pg_roles AS r
 """
 _MEMBERSHIPS = """
-    SELECT r.rolname AS role, m.rolname AS member, coalesce(g.rolname, '') AS grantor
+    SELECT r.rolname AS role, m.rolname AS member, coalesce(g.rolname, '') AS grantor,
+           a.admin_option AS is_administered, coalesce((to_jsonb(a) ->> 'inherit_option')::bool, true) AS is_inherited
     FROM pg_auth_members AS a
     JOIN pg_roles AS r ON r.oid = a.roleid
     JOIN pg_roles AS m ON m.oid = a.member
@@ -121,6 +150,20 @@ _SESSIONS = """
       AND coalesce(backend_type, 'client backend') = 'client backend'
     GROUP BY usename ORDER BY usename
 """
+# Names differ in case only by accident: TimeZone is what SET timezone becomes.
+_SETTINGS = """
+    SELECT r.rolname AS role, d.datname AS database, split_part(item, '=', 1) AS name,
+           substr(item, strpos(item, '=') + 1) AS value,
+           coalesce(s.context LIKE 'superuser%', false) AND {is_refused} AS is_guarded
+    FROM pg_db_role_setting AS setting
+    JOIN pg_roles AS r ON r.oid = setting.setrole
+    LEFT JOIN pg_database AS d ON d.oid = setting.setdatabase
+    CROSS JOIN unnest(setting.setconfig) AS item
+    LEFT JOIN pg_settings AS s ON lower(s.name) = lower(split_part(item, '=', 1))
+    ORDER BY role, database NULLS FIRST, name
+"""
+# What a superuser may hand out one by one since PostgreSQL 15.
+_HANDED_OUT_SETTINGS = 150_000
 _DATABASES = """
     SELECT datname FROM pg_database
     WHERE datallowconn AND NOT datistemplate AND datname <> 'rdsadmin'
@@ -137,4 +180,16 @@ def read_cluster(connection: PgConnection) -> Cluster:
     with connection.cursor(row_factory=class_row(Session)) as cursor:
         sessions = tuple(cursor.execute(_SESSIONS))
     databases = tuple(name for (name,) in connection.execute(_DATABASES))
-    return Cluster(connection.info.server_version, connection.info.user, roles, memberships, sessions, databases)
+    ((now,),) = connection.execute("SELECT now()")
+    version, master = connection.info.server_version, connection.info.user
+    return Cluster(version, master, roles, memberships, sessions, databases, _read_settings(connection), now)
+
+
+def _read_settings(connection: PgConnection) -> tuple[Setting, ...]:
+    is_superuser = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+    handed_out = connection.info.server_version >= _HANDED_OUT_SETTINGS
+    is_refused = sql.SQL("NOT ({})").format(sql.SQL(is_superuser))
+    if handed_out:
+        is_refused += sql.SQL(" AND NOT has_parameter_privilege(s.name, 'SET')")
+    with connection.cursor(row_factory=class_row(Setting)) as cursor:
+        return tuple(cursor.execute(sql.SQL(_SETTINGS).format(is_refused=is_refused)))

@@ -56,7 +56,8 @@ _TLS_FAILURES = (
     "could not read root certificate",
 )
 _SSL_MODES = {TlsMode.VERIFIED: "verify-full", TlsMode.REQUIRED: "require", TlsMode.OFFERED: "prefer"}
-_NO_WAY_INTO_DATABASE = "permission denied for database"
+# What the server says only to one whose password it has taken.
+_PAST_THE_PASSWORD = ("permission denied for database", "too many connections for role")
 
 _LOST = ("08", "57P")
 _BUSY = {
@@ -104,8 +105,9 @@ def password_is_right(connect: Connect, endpoint: Endpoint, login: Login) -> boo
         with _connect(connect, endpoint, login, MAINTENANCE_DATABASE, OUR_SETTINGS) as connection:
             asked = connection.pgconn.used_password
     except psycopg.OperationalError as error:
-        text = str(error)
-        failure = _connection_failure(text, endpoint, login.user, MAINTENANCE_DATABASE)
+        if any(words in str(error) for words in _PAST_THE_PASSWORD):
+            return True
+        failure = _connection_failure(str(error), endpoint, login.user, MAINTENANCE_DATABASE)
     else:
         if asked:
             return True
@@ -115,7 +117,7 @@ def password_is_right(connect: Connect, endpoint: Endpoint, login: Login) -> boo
         )
     if isinstance(failure, DatabaseUnreachableError):
         raise failure
-    return _NO_WAY_INTO_DATABASE in text
+    return False
 
 
 def try_login(connect: Connect, endpoint: Endpoint, login: Login, database: str) -> bool:

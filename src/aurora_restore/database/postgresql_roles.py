@@ -7,17 +7,17 @@ user's new way in opens only after that. Killed between the two, the next run fi
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from psycopg import sql
 
 from aurora_restore.database.engine import Change, ChangeKind, DesiredState, DesiredUser
 from aurora_restore.database.passwords import scram_verifier
-from aurora_restore.database.postgresql_actions import Action, borrowing, identifiers
-from aurora_restore.database.postgresql_cluster import ADMIN_OPTION_RULES, Cluster, Membership, Role
+from aurora_restore.database.postgresql_actions import Action
+from aurora_restore.database.postgresql_cluster import ADMIN_OPTION_RULES, Cluster, Role
+from aurora_restore.database.postgresql_memberships import IAM_ROLE, Memberships
+from aurora_restore.database.postgresql_settings import settings_actions, settings_remarks
 from aurora_restore.database_request import Logins
-
-IAM_ROLE = "rds_iam"
-_DANGEROUS_ROLES = frozenset({"rds_superuser", "rds_replication"})
 
 _LOGIN = sql.SQL("LOGIN")
 _NO_PASSWORD = sql.SQL("PASSWORD NULL")
@@ -66,18 +66,18 @@ class _Roles:
         self.keep = desired.keep | {cluster.master}
         self.unsettled = frozenset(user.name for user in desired.users if not settled(cluster, user, proven))
         self.unlisted = frozenset(name for name in cluster.roles if self._is_to_be_locked_out(name))
+        self.memberships = Memberships(cluster, self.users, self.unlisted, self.keep)
 
     def plan(self) -> RolesPlan:
         problems = tuple(self._problems())
         if problems:
             return RolesPlan((), frozenset(), (), (), problems, (), ())
         closed = (self.unlisted | self.unsettled) & self.cluster.roles.keys()
-        leaving = [one for one in self._memberships_to_end() if self._is_revocable(one)]
         return RolesPlan(
-            close=(*self._closings(closed), *self._leavings(leaving)),
+            close=(*self._closings(closed), *self.memberships.leavings()),
             closed=frozenset(closed),
             session_changes=tuple(self._session_changes(closed)),
-            open=(*self._openings(), *self._iam_joinings()),
+            open=(*self._openings(), *self.memberships.joinings()),
             problems=(),
             doubts=tuple(self._doubts()),
             remarks=tuple(self._remarks()),
@@ -90,13 +90,16 @@ class _Roles:
     def _problems(self) -> Iterator[str]:
         for name in sorted(self.users.keys() & self.keep):
             yield f"{name} is the cluster's master or kept as it is, so it cannot be one of the users"
-        if any(user.iam for user in self.desired.users) and IAM_ROLE not in self.cluster.roles:
-            yield f"the cluster has no role {IAM_ROLE}: IAM authentication does not exist on it"
+        for user in self.desired.users:
+            if user.valid_until is not None and user.valid_until <= self.cluster.now:
+                yield f"the password of {user.name} ended on {_day(user.valid_until)} (valid_until)"
+        yield from self.memberships.problems()
 
     def _doubts(self) -> Iterator[str]:
         for name in sorted(self._altered()):
             if not self.cluster.can_alter(name):
                 yield _unalterable(self.cluster, name)
+        yield from self.memberships.doubts()
 
     def _altered(self) -> Iterator[str]:
         for name in (self.unlisted | self.users.keys()) & self.cluster.roles.keys():
@@ -113,45 +116,6 @@ class _Roles:
             # A listed user is only closed for a moment; what a person wants to know is said when it opens.
             yield Action(statement, (change,) if name in self.unlisted else ())
 
-    def _memberships_to_end(self) -> Iterator[Membership]:
-        for membership in self.cluster.memberships:
-            user = self.users.get(membership.member)
-            if user is not None and not (user.iam and membership.role == IAM_ROLE):
-                # Whatever a role may do its members may do: that would be more than the request grants.
-                yield membership
-            elif (
-                membership.member in self.unlisted - self._rds_groups()
-                and membership.role in _DANGEROUS_ROLES | self.keep
-            ):
-                yield membership
-
-    def _rds_groups(self) -> frozenset[str]:
-        # rds_superuser is itself a member of rds_replication.
-        return frozenset(name for name in self.cluster.roles if name.startswith("rds_"))
-
-    def _is_revocable(self, membership: Membership) -> bool:
-        if not self.cluster.can_grant(membership.role):
-            return False
-        return self.cluster.version < ADMIN_OPTION_RULES or self.cluster.can_act_as(membership.grantor)
-
-    def _leavings(self, memberships: list[Membership]) -> Iterator[Action]:
-        """Revoke as the grantor of each membership, which from PostgreSQL 16 on is part of what it is."""
-        by_grantor = self.cluster.version >= ADMIN_OPTION_RULES
-        grantors = {one.grantor for one in memberships} if by_grantor else set()
-        borrowed = [name for name in grantors if not self.cluster.roles[name].is_held]
-        take, give_back = borrowing(borrowed, self.cluster.master, grantors_exist=by_grantor)
-        yield from take
-        for one in memberships:
-            # CASCADE: what the member passed on, it passed on with a right that it no longer has.
-            statement = sql.SQL("REVOKE {} FROM {}{} CASCADE").format(
-                sql.Identifier(one.role),
-                sql.Identifier(one.member),
-                sql.SQL(" GRANTED BY {}").format(sql.Identifier(one.grantor)) if by_grantor else sql.SQL(""),
-            )
-            sentence = f"{one.member} leaves the role {one.role}"
-            yield Action(statement, (Change(ChangeKind.LEAVE_ROLE, one.member, None, sentence),))
-        yield from give_back
-
     def _session_changes(self, closed: frozenset[str] | set[str]) -> Iterator[Change]:
         for session in self.cluster.sessions:
             if session.user in closed:
@@ -166,7 +130,9 @@ class _Roles:
             role = self.cluster.roles.get(user.name)
             if role is None:
                 # Whatever else could be dangerous about a role is off unless it is asked for.
-                statement = sql.SQL("CREATE ROLE {} LOGIN {}").format(sql.Identifier(user.name), self._password(user))
+                statement = sql.SQL("CREATE ROLE {} LOGIN {} {}").format(
+                    sql.Identifier(user.name), self._password(user), _limits(user)
+                )
                 way_in = "an IAM token" if user.iam else "the password of its secret"
                 sentence = f"{user.name} is created and logs in with {way_in}"
                 yield Action(statement, (Change(ChangeKind.CREATE_USER, user.name, None, sentence),))
@@ -175,6 +141,7 @@ class _Roles:
                 statement = sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(user.name), clauses)
                 sentence = f"{user.name} {', '.join(word for _, word in words if word)}"
                 yield Action(statement, (Change(ChangeKind.CHANGE_USER, user.name, None, sentence),))
+            yield from settings_actions(self.cluster, user)
 
     def _password(self, user: DesiredUser) -> sql.Composable:
         if user.password is None:
@@ -188,14 +155,16 @@ class _Roles:
         yield from self._excess(role)
 
     def _excess(self, role: Role) -> list[tuple[sql.Composable, str]]:
-        if role.name not in self.users:
+        user = self.users.get(role.name)
+        if user is None:
             return []
         me = self.cluster.roles[self.cluster.master]
         wanted: list[tuple[bool, sql.Composable, str]] = [
             (role.creates_roles, sql.SQL("NOCREATEROLE"), "cannot create roles"),
             (role.creates_databases, sql.SQL("NOCREATEDB"), "cannot create databases"),
             (not role.inherits, sql.SQL("INHERIT"), "inherits its roles' privileges"),
-            (role.is_barred, sql.SQL("CONNECTION LIMIT -1 VALID UNTIL 'infinity'"), "is no longer barred or expired"),
+            (role.connection_limit != user.connection_limit, _connection_limit(user), _connections(user)),
+            (role.valid_until != user.valid_until, _valid_until(user), _end_of_password(user)),
             (role.replicates and self._may_end(me.replicates), sql.SQL("NOREPLICATION"), "cannot replicate"),
             (role.bypasses_rls and self._may_end(me.bypasses_rls), sql.SQL("NOBYPASSRLS"), "obeys row security"),
             (role.is_superuser, sql.SQL("NOSUPERUSER"), "is no superuser"),
@@ -207,33 +176,44 @@ class _Roles:
         me = self.cluster.roles[self.cluster.master]
         return me.is_superuser or (self.cluster.version >= ADMIN_OPTION_RULES and master_has_it)
 
-    def _iam_joinings(self) -> Iterator[Action]:
-        joining = [
-            user.name
-            for user in self.desired.users
-            if user.iam and all(one.role != IAM_ROLE for one in self.cluster.memberships_of(user.name))
-        ]
-        if joining:
-            statement = sql.SQL("GRANT {} TO {}").format(sql.Identifier(IAM_ROLE), identifiers(joining))
-            changes = (
-                Change(ChangeKind.JOIN_ROLE, name, None, f"{name} joins the role {IAM_ROLE}") for name in joining
-            )
-            yield Action(statement, tuple(changes))
-
     def _remarks(self) -> Iterator[str]:
         me = self.cluster.roles[self.cluster.master]
-        for one in self._memberships_to_end():
-            if not self._is_revocable(one):
-                granted = (
-                    f"{one.grantor or 'a role that is gone'} granted it, and {self.cluster.master} may not revoke it"
-                )
-                yield f"{one.member} stays in the role {one.role}: {granted}"
+        yield from self.memberships.remarks()
+        yield from settings_remarks(self.cluster, self.users)
         for name in sorted(self.users.keys() & self.cluster.roles.keys()):
             role = self.cluster.roles[name]
             left = {"REPLICATION": role.replicates and not self._may_end(me.replicates)}
             left["BYPASSRLS"] = role.bypasses_rls and not self._may_end(me.bypasses_rls)
             for attribute in (word for word, is_left in left.items() if is_left):
                 yield f"{name} keeps the attribute {attribute}, which {me.name} may not take away"
+
+
+def _limits(user: DesiredUser) -> sql.Composed:
+    clauses = [_connection_limit(user)] if user.connection_limit is not None else []
+    clauses += [_valid_until(user)] if user.valid_until is not None else []
+    return sql.SQL(" ").join(clauses)
+
+
+def _connection_limit(user: DesiredUser) -> sql.Composed:
+    limit = -1 if user.connection_limit is None else user.connection_limit
+    return sql.SQL("CONNECTION LIMIT {}").format(sql.Literal(limit))
+
+
+def _connections(user: DesiredUser) -> str:
+    return f"may have {'any number of' if user.connection_limit is None else user.connection_limit} connections"
+
+
+def _valid_until(user: DesiredUser) -> sql.Composed:
+    end = "infinity" if user.valid_until is None else user.valid_until.isoformat()
+    return sql.SQL("VALID UNTIL {}").format(sql.Literal(end))
+
+
+def _end_of_password(user: DesiredUser) -> str:
+    return f"has a password that {'never ends' if user.valid_until is None else f'ends on {_day(user.valid_until)}'}"
+
+
+def _day(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _unalterable(cluster: Cluster, name: str) -> str:
