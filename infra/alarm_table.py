@@ -23,8 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from aurora_restore.measurements import Metric
-from aurora_restore.metric_log import NAMESPACE
+from aurora_restore.measurements import NAMESPACE, Metric
 from aurora_restore.operation import Step
 
 # Where a description points to; docs/ is beside the template in every copy of the repository.

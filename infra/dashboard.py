@@ -19,8 +19,7 @@ from aws_cdk import aws_cloudwatch
 from constructs import Construct
 
 from aurora_restore import errors
-from aurora_restore.measurements import Metric
-from aurora_restore.metric_log import NAMESPACE
+from aurora_restore.measurements import NAMESPACE, Metric
 from aurora_restore.operation import Step
 from infra.alarm_table import ALARMS, LOOKS_EVERY_MINUTES
 
@@ -106,7 +105,7 @@ def _running() -> _Widget:
 
 
 def _restores() -> _Widget:
-    lines = [_every(Metric.RESTORE_AGE_HOURS, "Target", _BY_TARGET, "Maximum", _LOOK_S)]
+    lines = [_every(Metric.RESTORE_AGE_HOURS, "Target", _BY_TARGET, "Minimum", _LOOK_S)]
     return _shown(14, "How old is the newest restore of each target, in hours?", "singleValue", lines, _LOOK_S)
 
 

@@ -10,6 +10,7 @@ from aws_cdk import aws_scheduler
 from constructs import Construct
 
 from aurora_restore.cli.reading import read_request
+from aurora_restore.cloudformation.freshness import freshness_alarm, freshness_alarm_id
 from aurora_restore.cloudformation.schedules import schedule_id, schedule_resource
 from aurora_restore.errors import ConfigurationError
 from aurora_restore.request import RestoreRequest
@@ -59,3 +60,7 @@ def add_schedules(scope: Construct, schedules: tuple[Schedule, ...], values: Map
     for schedule in schedules:
         resource = schedule_resource(schedule.request, schedule.expression)
         cdk.CfnResource(scope, schedule_id(schedule.request), type=resource["Type"], properties=resource["Properties"])
+        alarm = freshness_alarm(schedule.request, schedule.expression)
+        if alarm is not None:
+            id_ = freshness_alarm_id(schedule.request)
+            cdk.CfnResource(scope, id_, type=alarm["Type"], properties=alarm["Properties"])

@@ -12,8 +12,10 @@ from enum import StrEnum
 from aurora_restore.errors import AuroraRestoreError, ConflictError, ThrottledError, TransientError
 from aurora_restore.operation import Operation, OperationStatus, Step, StepRecord, StepStatus
 
+NAMESPACE = "AuroraRestore"
+
 # A target that nobody has restored for so long is no longer measured; an alarm on it has fired long before.
-_FORGOTTEN_AFTER = timedelta(days=30)
+_FORGOTTEN_AFTER = timedelta(days=40)
 _GIB = 1 << 30
 
 

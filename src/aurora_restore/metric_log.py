@@ -11,9 +11,7 @@ from typing import Any, TextIO, cast
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
-from aurora_restore.measurements import Dimension, Measurement
-
-NAMESPACE = "AuroraRestore"
+from aurora_restore.measurements import NAMESPACE, Dimension, Measurement
 
 
 def of(logger: Logger) -> TextIO:

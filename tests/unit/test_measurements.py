@@ -164,7 +164,7 @@ def test_whoever_looks_sees_what_stands_still() -> None:
         operation(status=OperationStatus.FAILED, ended_at=NOON),
         succeeded(TARGET, 30),
         succeeded(TARGET, 6),
-        succeeded("us-west-2/forgotten", 24 * 31),
+        succeeded("us-west-2/forgotten", 24 * 41),
     ]
     locks = [NOON - minutes(90), NOON - minutes(2000)]
     assert values(of_survey(operations, locks, NOON)) == {
