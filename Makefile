@@ -1,4 +1,5 @@
 # A fresh machine needs make, git and Python 3.11 or later with venv and pip; everything else is installed into .venv.
+# CDK needs node besides: without it, make synth cannot be run, and the test that synthesises is skipped.
 SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
@@ -13,18 +14,23 @@ INSTALLED := $(VENV)/.installed
 INFRA := $(VENV)/.infra
 # checkov asks for versions of its own of what everything else uses too.
 CHECKOV := $(VENV)/checkov/.locked
+TEMPLATE := src/aurora_restore/cloudformation/template.json
+# CDK runs in node: where it unpacks itself, and that it is not to speak of node's age at every run.
+export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CURDIR)/$(VENV)/jsii
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 
 # Every check reports, even when an earlier one has failed.
 MAKEFLAGS += --keep-going --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults check check-format check-lint check-types check-imports check-workflow bench bench-embedded bench-orchestration format lock clean
+.PHONY: help demo test faults check check-format check-lint check-types check-imports check-workflow check-template synth bench bench-embedded bench-orchestration format lock clean
 
 help:
 	@echo 'make demo    restore a real database on this machine, start to end (ARGS="--rows 1000000 --keep")'
 	@echo 'make test    run every test on $(WORKERS) cores (WORKERS=n), then the coverage gate'
 	@echo 'make faults  let every call of an operation fail in every way (ARGS="--only ID" runs one again)'
-	@echo 'make check   formatting, lint, types, import rules, the state machine; silent where all is well'
+	@echo 'make check   formatting, lint, types, import rules, state machine, template; silent where all is well'
+	@echo 'make synth   write the CloudFormation template that the package ships, from the CDK app (needs node)'
 	@echo 'make bench   measure the embedded account, and what waiting costs an operation (bench-embedded, bench-orchestration)'
 	@echo 'make format  format the code and mend what ruff can mend'
 	@echo 'make lock    write requirements.lock anew (developers; needs the network)'
@@ -35,7 +41,7 @@ help:
 demo: $(INSTALLED)
 	@$(BIN)/aurora-restore demo $(ARGS)
 
-test: $(INSTALLED)
+test: $(INSTALLED) $(INFRA)
 	@echo 'Running the tests on $(WORKERS) cores'
 	@rm -f .coverage
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --cov --cov-report= $(ARGS)
@@ -46,7 +52,7 @@ test: $(INSTALLED)
 faults: $(INSTALLED)
 	@$(BIN)/python -m tests.faults --jobs $(WORKERS) $(ARGS)
 
-check: check-format check-lint check-types check-imports check-workflow
+check: check-format check-lint check-types check-imports check-workflow check-template
 
 check-format: $(INSTALLED)
 	@$(BIN)/ruff format --quiet --check . || { echo 'not formatted: run make format' >&2; exit 1; }
@@ -54,7 +60,7 @@ check-format: $(INSTALLED)
 check-lint: $(INSTALLED)
 	@$(BIN)/ruff check --quiet .
 
-check-types: $(INSTALLED)
+check-types: $(INSTALLED) $(INFRA)
 	@$(BIN)/mypy --no-error-summary
 
 check-imports: $(INSTALLED)
@@ -62,6 +68,15 @@ check-imports: $(INSTALLED)
 
 check-workflow: $(INSTALLED)
 	@report=$$($(BIN)/statelint src/aurora_restore/workflow/restore.asl.json 2>&1) || { echo "$$report" >&2; exit 1; }
+
+# What the synthesis itself checks, cdk-nag above all, a test holds. What checkov finds and may stands in the module.
+check-template: $(INSTALLED) $(INFRA) $(CHECKOV)
+	@report=$$($(BIN)/cfn-lint -- $(TEMPLATE) 2>&1) || { echo "$$report" >&2; exit 1; }
+	@$(BIN)/python -m infra.checkov_findings $(VENV)/checkov/bin/checkov
+
+synth: $(INSTALLED) $(INFRA)
+	@command -v node >/dev/null || { echo 'CDK needs node: install Node.js 20 or later' >&2; exit 1; }
+	@$(BIN)/python -m infra.shipped
 
 bench: bench-orchestration bench-embedded
 
@@ -84,7 +99,10 @@ lock: $(LOCKED)
 	  --no-emit-find-links --constraints requirements.lock --output-file infra/requirements.lock infra/requirements.in
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
 	  --no-emit-find-links --output-file infra/checkov.lock infra/checkov.in
-	@echo 'The three locks are written: look at the difference, then run make check test'
+	@$(BIN)/uv pip compile --quiet --python-version 3.13 --python-platform aarch64-manylinux_2_28 --only-binary :all: \
+	  --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --constraints requirements.lock \
+	  --output-file src/aurora_restore/cloudformation/bundle.lock pyproject.toml
+	@echo 'The four locks are written: look at the difference, then run make check test'
 
 clean:
 	@rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \

@@ -100,7 +100,7 @@ def _watched(alarm: Alarm) -> dict[str, Any]:
 
 def _formula(alarm: Alarm) -> str:
     if alarm.formula is not None:
-        return cdk.Fn.sub(alarm.formula)
+        return str(cdk.Fn.sub(alarm.formula))
     # Without FILL a sum has no value where one of its parts has none.
     return " + ".join(f"FILL(m{number}, 0)" for number in range(1, len(alarm.measures) + 1))
 

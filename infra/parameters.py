@@ -106,9 +106,9 @@ def _secret_pattern(scope: Construct, targets: cdk.CfnParameter) -> str:
     )
     acknowledge(scope, "CloudFormation-Validate::W2509", "SecretPattern is a pattern of secrets' names, and no secret.")
     by_target = _condition(scope, "SecretsByTarget", _is(parameter, ""))
-    return cdk.Fn.condition_if(
-        by_target.logical_id, f"{targets.value_as_string}/*", parameter.value_as_string
-    ).to_string()
+    by_name = f"{targets.value_as_string}/*"
+    chosen: str = cdk.Fn.condition_if(by_target.logical_id, by_name, parameter.value_as_string).to_string()
+    return chosen
 
 
 def _vpc_id(scope: Construct) -> cdk.CfnParameter:

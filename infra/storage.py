@@ -32,9 +32,9 @@ def add_key(scope: Construct, parameters: Parameters) -> str:
     # Without it the tables, which stay, could not be read any more.
     _keep(key)
     _keep(alias)
-    return cdk.Fn.condition_if(
-        parameters.makes_key.logical_id, key.attr_arn, parameters.existing_key_arn.value_as_string
-    ).to_string()
+    existing = parameters.existing_key_arn.value_as_string
+    used: str = cdk.Fn.condition_if(parameters.makes_key.logical_id, key.attr_arn, existing).to_string()
+    return used
 
 
 def _key_statements() -> list[Statement]:
