@@ -1,9 +1,8 @@
 """PostgreSQL's users: compares what they are with what they shall be, changes the difference, and reads it back."""
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import psycopg
 
@@ -26,50 +25,19 @@ from aurora_restore.database.postgresql_connection import (
     encrypted,
     open_connection,
     our_errors,
-    password_is_right,
     try_login,
 )
-from aurora_restore.database.postgresql_grants import GrantsPlan, plan_grants
-from aurora_restore.database.postgresql_objects import Objects, public_privileges, read_objects
-from aurora_restore.database.postgresql_privileges import unmatched
-from aurora_restore.database.postgresql_roles import RolesPlan, plan_roles
+from aurora_restore.database.postgresql_objects import public_privileges
+from aurora_restore.database.postgresql_plan import DatabaseState, Plan, compare, read_database
+from aurora_restore.database.postgresql_proofs import proven
 from aurora_restore.database.postgresql_script import read_script
 from aurora_restore.database.postgresql_session import PostgreSQLSession
-from aurora_restore.database.postgresql_stages import Stage, run_stages
+from aurora_restore.database.postgresql_stages import run_stages
 from aurora_restore.database.scripts import Script, Session
 from aurora_restore.database.tls import NO_BUNDLE, Tls
-from aurora_restore.errors import DatabaseRefusedError, NotReadyError, PreflightError
+from aurora_restore.errors import DatabaseRefusedError, NotReadyError
 
 SALT_BYTES = 16
-_USERS = "change its users"
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    cluster: Cluster
-    roles: RolesPlan
-    grants: dict[str, GrantsPlan]
-
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        return tuple(change for stage in self.stages() for change in stage.changes)
-
-    def stages(self) -> tuple[Stage, ...]:
-        """Return what is to be done, in order; nothing if nothing differs."""
-        roles = self.roles
-        ends_sessions = bool(roles.close or roles.session_changes)
-        stages = (
-            Stage(MAINTENANCE_DATABASE, _USERS, roles.close, roles.doubts),
-            Stage(
-                MAINTENANCE_DATABASE,
-                _USERS,
-                ends_sessions_of=roles.closed if ends_sessions else frozenset(),
-                session_changes=roles.session_changes,
-            ),
-            Stage(MAINTENANCE_DATABASE, _USERS, roles.open, roles.doubts),
-            *(Stage(database, _USERS, plan.actions, plan.doubts) for database, plan in self.grants.items()),
-        )
-        return tuple(stage for stage in stages if stage.actions or stage.ends_sessions_of)
 
 
 class PostgreSQL:
@@ -102,13 +70,16 @@ class PostgreSQL:
 
     def remarks(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[str, ...]:
         """See ``Engine.remarks``."""
-        plan = self._compare(endpoint, master, desired)
-        remarks = [*plan.roles.remarks]
-        for database, grants in plan.grants.items():
-            remarks.extend(grants.remarks)
-            with self._open(endpoint, master, database) as connection, our_errors(endpoint, "show its privileges"):
-                remarks.extend(public_privileges(connection))
-        return tuple(remarks)
+        cluster = self._read_cluster(endpoint, master)
+        databases: list[DatabaseState] = []
+        everybody: list[str] = []
+        for name in cluster.databases:
+            with self._open(endpoint, master, name) as connection, our_errors(endpoint, "show its privileges"):
+                databases.append(read_database(connection, desired))
+                everybody += public_privileges(connection)
+        # Passwords say nothing about what is left: nobody has to prove one.
+        users = frozenset(user.name for user in desired.users)
+        return (*compare(cluster, databases, desired, users, self._salt).remarks, *everybody)
 
     def logins(self, endpoint: Endpoint, master: Login) -> tuple[str, ...]:
         """See ``Engine.logins``."""
@@ -137,33 +108,15 @@ class PostgreSQL:
         with self._open(endpoint, master, MAINTENANCE_DATABASE) as connection, our_errors(endpoint, "show its roles"):
             return read_cluster(connection)
 
-    def _compare(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> _Plan:
+    def _compare(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> Plan:
         cluster = self._read_cluster(endpoint, master)
-        roles = plan_roles(cluster, desired, self._proven(endpoint, cluster, desired), self._salt)
-        databases = [self._read_objects(endpoint, master, name, desired) for name in self._visited(cluster, desired)]
-        problems = [*roles.problems, *unmatched(desired.users, databases)]
-        if problems:
-            raise PreflightError(problems)
-        grants = {one.database: plan_grants(cluster, one, desired.users) for one in databases}
-        return _Plan(cluster, roles, grants)
+        users = proven(self._connect, endpoint, cluster, desired.users)
+        databases = [self._read_database(endpoint, master, name, desired) for name in cluster.databases]
+        return compare(cluster, databases, desired, users, self._salt)
 
-    def _visited(self, cluster: Cluster, desired: DesiredState) -> Iterable[str]:
-        return cluster.databases if desired.users else ()
-
-    def _read_objects(self, endpoint: Endpoint, master: Login, database: str, desired: DesiredState) -> Objects:
+    def _read_database(self, endpoint: Endpoint, master: Login, database: str, desired: DesiredState) -> DatabaseState:
         with self._open(endpoint, master, database) as connection, our_errors(endpoint, "show its objects"):
-            return read_objects(connection, [user.name for user in desired.users])
-
-    def _proven(self, endpoint: Endpoint, cluster: Cluster, desired: DesiredState) -> frozenset[str]:
-        """Return the users whose password is right already; nobody but a superuser can read verifiers."""
-        proven = set[str]()
-        for user in desired.users:
-            role = cluster.roles.get(user.name)
-            if user.password is None or role is None or not role.can_login or role.is_barred:
-                continue
-            if password_is_right(self._connect, endpoint, Login(user.name, user.password)):
-                proven.add(user.name)
-        return frozenset(proven)
+            return read_database(connection, desired)
 
     def _salt(self) -> bytes:
         return self._random_bytes(SALT_BYTES)

@@ -95,22 +95,15 @@ class Batches:
         for privileges, users in _inverted(by_user):
             self._future.setdefault((schema, _Rule(verb, kind, privileges, users)), []).append(creator)
 
-    def actions(self) -> Iterator[Action]:
-        """Return the statements in the order in which they must run."""
+    def units(self) -> Iterator[tuple[Action, ...]]:
+        """Return the statements in the order in which they must run; those of a unit in one transaction."""
         for verb in Verb:
             for (acting_as, rule), things in sorted(self._present.items(), key=lambda item: not item[0][0]):
                 if rule.verb is verb:
-                    yield from self._acting_as(acting_as, self._present_actions(rule, things))
+                    yield from _acting_as(acting_as, self._present_actions(rule, things))
             for (schema, rule), creators in self._future.items():
                 if rule.verb is verb:
-                    yield self._future_action(schema, rule, creators)
-
-    def _acting_as(self, role: str, actions: Iterator[Action]) -> Iterator[Action]:
-        if role:
-            yield Action(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
-        yield from actions
-        if role:
-            yield Action(sql.SQL("RESET ROLE").format())
+                    yield (self._future_action(schema, rule, creators),)
 
     def _present_actions(self, rule: _Rule, things: list[Thing]) -> Iterator[Action]:
         changes = self._changes(rule, _described(rule.kind, things, self.database))
@@ -152,6 +145,14 @@ class Batches:
             Change(kind, user, self.database, _SENTENCES[rule.verb].format(user=user, privileges=words, things=things))
             for user in sorted(rule.users)
         )
+
+
+def _acting_as(role: str, actions: Iterator[Action]) -> Iterator[tuple[Action, ...]]:
+    if not role:
+        yield from ((action,) for action in actions)
+        return
+    become = Action(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
+    yield (become, *actions, Action(sql.SQL("RESET ROLE").format()))
 
 
 def _inverted(by_user: dict[str, Privileges]) -> Iterator[tuple[Privileges, frozenset[str]]]:

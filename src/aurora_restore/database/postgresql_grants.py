@@ -19,15 +19,29 @@ _NOTHING: Privileges = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class GrantsPlan:
-    """What to run in one transaction of the database, and what is left as it is.
+    """What to run in the database, and what is left as it is.
 
-    ``doubts`` names the owners whose privileges PostgreSQL will probably not lend to the master. It is tried
-    nevertheless, see RolesPlan.
+    The statements of a unit belong into one transaction. Every transaction begins with ``take`` and ends with
+    ``give_back``, between which the master has the owners' privileges. ``doubts`` names the owners whose privileges
+    PostgreSQL will probably not lend to the master. It is tried nevertheless, see RolesPlan.
     """
 
-    actions: tuple[Action, ...]
+    units: tuple[tuple[Action, ...], ...]
+    take: tuple[Action, ...]
+    give_back: tuple[Action, ...]
     doubts: tuple[str, ...]
     remarks: tuple[str, ...]
+
+    def transactions(self, size: int) -> Iterator[tuple[Action, ...]]:
+        """Return the statements in transactions of about so many."""
+        gathered: list[Action] = []
+        for unit in self.units:
+            gathered += unit
+            if len(gathered) >= size:
+                yield (*self.take, *gathered, *self.give_back)
+                gathered = []
+        if gathered:
+            yield (*self.take, *gathered, *self.give_back)
 
 
 def plan_grants(cluster: Cluster, objects: Objects, users: Sequence[DesiredUser]) -> GrantsPlan:
@@ -49,14 +63,16 @@ class _Grants:
         for item in self.objects.items:
             self._compare(item)
         self._compare_future()
-        actions = list(self.batches.actions())
+        units = tuple(self.batches.units())
         borrowed = sorted(name for name in self.acting_as if not self._is_held(name))
         take, give_back = borrowing(
             borrowed, self.cluster.master, grantors_exist=self.cluster.version >= ADMIN_OPTION_RULES
         )
         doubts = [name for name in borrowed if not self.cluster.can_act_as(name)]
         return GrantsPlan(
-            actions=(*take, *actions, *give_back) if actions else (),
+            units=units,
+            take=tuple(take),
+            give_back=tuple(give_back),
             doubts=tuple(self._doubt(name) for name in doubts),
             remarks=tuple(self._remarks()),
         )

@@ -80,7 +80,7 @@ class FutureHeld:
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """One database. ``creators`` hold CREATE on it or on a schema of it."""
+    """One database. ``creators`` hold CREATE on it or on a schema of it, without owning it."""
 
     database: str
     items: tuple[Object, ...]
@@ -175,13 +175,13 @@ _FUTURE = """
 _CREATORS = """
     SELECT holder.rolname
     FROM (
-        SELECT datacl AS acl FROM pg_database WHERE datname = current_database()
+        SELECT datdba AS owner, datacl AS acl FROM pg_database WHERE datname = current_database()
         UNION ALL
-        SELECT nspacl FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+        SELECT nspowner, nspacl FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
     ) AS place
     CROSS JOIN aclexplode(place.acl) AS item
     JOIN pg_roles AS holder ON holder.oid = item.grantee
-    WHERE item.privilege_type = 'CREATE'
+    WHERE item.privilege_type = 'CREATE' AND item.grantee <> place.owner
 """
 # Not what PostgreSQL gives to PUBLIC by default: CONNECT and TEMPORARY on databases, EXECUTE on routines.
 _PUBLIC = """

@@ -1,0 +1,215 @@
+"""What came with production's data and acts by itself, or opens a way to production's neighbours: found, and stopped.
+
+An enabled subscription pulls from production from the moment the copy starts, and scheduled jobs run in it: so this
+comes before everything else. Nothing is dropped that a person could want to look at, but slots, which hold back the
+server's files, and user mappings, which hold passwords.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+from psycopg.rows import class_row
+
+from aurora_restore.database.engine import Change, ChangeKind
+from aurora_restore.database.postgresql_actions import Action, borrowing
+from aurora_restore.database.postgresql_cluster import ADMIN_OPTION_RULES, Cluster
+from aurora_restore.database.postgresql_connection import MAINTENANCE_DATABASE, PgConnection
+from aurora_restore.database_request import Leftover
+
+_SESSION_END_TIMEOUT_MS = 5_000
+_WAITING_TERMINATE = 140_000
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A subscription that is enabled or has a slot at its publisher."""
+
+    name: str
+    owner: str
+    is_enabled: bool
+    has_slot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A replication slot of the database; physical ones are nobody's and taken for the maintenance database's."""
+
+    name: str
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CronJob:
+    """A job of pg_cron that is switched on."""
+
+    id: int
+    owner: str
+    database: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserMapping:
+    """How a user logs in to a foreign server; ``user`` is None for everybody (PUBLIC)."""
+
+    user: str | None
+    server: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """What one database has of them. ``hides_jobs``: pg_cron shows the master none but its own."""
+
+    database: str
+    subscriptions: tuple[Subscription, ...] = ()
+    slots: tuple[Slot, ...] = ()
+    jobs: tuple[CronJob, ...] = ()
+    mappings: tuple[UserMapping, ...] = ()
+    hides_jobs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LeftoversPlan:
+    """What to run in one transaction of the database, what a person can do if it is refused, and what is left."""
+
+    actions: tuple[Action, ...]
+    doubts: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+# Readable by everybody are these columns, and not the one with the publisher's password.
+_SUBSCRIPTIONS = """
+    SELECT s.subname AS name, r.rolname AS owner, s.subenabled AS is_enabled, s.subslotname IS NOT NULL AS has_slot
+    FROM pg_subscription AS s JOIN pg_roles AS r ON r.oid = s.subowner
+    WHERE s.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND (s.subenabled OR s.subslotname IS NOT NULL)
+    ORDER BY name
+"""
+_SLOTS = """
+    SELECT slot_name AS name, active AS is_active FROM pg_replication_slots
+    WHERE NOT temporary AND slot_name !~ '^rds' AND coalesce(database, %s) = current_database()
+    ORDER BY name
+"""
+_MAPPINGS = """
+    SELECT CASE m.umuser WHEN 0 THEN NULL ELSE m.usename END AS user, m.srvname AS server, r.rolname AS owner
+    FROM pg_user_mappings AS m
+    JOIN pg_foreign_server AS s ON s.oid = m.srvid JOIN pg_roles AS r ON r.oid = s.srvowner
+    ORDER BY server, "user"
+"""
+_HAS_CRON = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron')"
+_CRON_IS_HIDDEN = "SELECT row_security_active('cron.job')"
+_JOBS = "SELECT jobid AS id, username AS owner, database FROM cron.job WHERE active ORDER BY id"
+
+
+def read_leftovers(connection: PgConnection) -> Leftovers:
+    """Read what the connection's database has of them."""
+    with connection.cursor(row_factory=class_row(Subscription)) as cursor:
+        subscriptions = tuple(cursor.execute(_SUBSCRIPTIONS))
+    with connection.cursor(row_factory=class_row(Slot)) as slots_cursor:
+        slots = tuple(slots_cursor.execute(_SLOTS, [MAINTENANCE_DATABASE]))
+    with connection.cursor(row_factory=class_row(UserMapping)) as mappings_cursor:
+        mappings = tuple(mappings_cursor.execute(_MAPPINGS))
+    database = connection.info.dbname
+    if connection.execute(_HAS_CRON).fetchone() != (True,):
+        return Leftovers(database, subscriptions, slots, mappings=mappings)
+    hides_jobs = connection.execute(_CRON_IS_HIDDEN).fetchone() == (True,)
+    with connection.cursor(row_factory=class_row(CronJob)) as jobs_cursor:
+        jobs = tuple(jobs_cursor.execute(_JOBS))
+    return Leftovers(database, subscriptions, slots, jobs, mappings, hides_jobs)
+
+
+def plan_leftovers(cluster: Cluster, found: Leftovers, kept: frozenset[Leftover]) -> LeftoversPlan:
+    """Decide what has to be stopped in a database, but for what is ``kept``."""
+    owners: set[str] = set()
+    actions: list[Action] = []
+    if Leftover.SUBSCRIPTIONS not in kept:
+        owners |= {one.owner for one in found.subscriptions}
+        actions += (action for one in found.subscriptions for action in _detaching(one, found.database))
+    if Leftover.CRON_JOBS not in kept and found.jobs:
+        actions.append(_switching_off(found.jobs, found.database))
+    if Leftover.REPLICATION_SLOTS not in kept:
+        actions += (_dropping(one, cluster.version, found.database) for one in found.slots)
+    if Leftover.USER_MAPPINGS not in kept:
+        owners |= {one.owner for one in found.mappings}
+        actions += (_removing(one, found.database) for one in found.mappings)
+    borrowed = sorted(name for name in owners if not cluster.roles[name].is_held)
+    take, give_back = borrowing(borrowed, cluster.master, grantors_exist=cluster.version >= ADMIN_OPTION_RULES)
+    return LeftoversPlan(
+        actions=(*take, *actions, *give_back),
+        doubts=tuple(_doubts(cluster, borrowed)),
+        remarks=tuple(_remarks(cluster, found, kept)),
+    )
+
+
+def _detaching(one: Subscription, database: str) -> Iterator[Action]:
+    name = sql.Identifier(one.name)
+    sentence = f"the subscription {one.name} of {database} is disabled and detached from its publisher's slot"
+    changes: tuple[Change, ...] = (_change(one.owner, database, sentence),)
+    if one.is_enabled:
+        yield Action(sql.SQL("ALTER SUBSCRIPTION {} DISABLE").format(name), changes)
+        changes = ()
+    if one.has_slot:
+        # Without it the publisher is never spoken to again, not even when the subscription is dropped.
+        yield Action(sql.SQL("ALTER SUBSCRIPTION {} SET (slot_name = NONE)").format(name), changes)
+
+
+def _switching_off(jobs: Sequence[CronJob], database: str) -> Action:
+    statement = sql.SQL("UPDATE cron.job SET active = false WHERE jobid = ANY ({}::bigint[])").format(
+        sql.Literal([job.id for job in jobs])
+    )
+    changes = (
+        _change(job.owner, database, f"the cron job {job.id} of {job.owner} in {job.database} is switched off")
+        for job in jobs
+    )
+    return Action(statement, tuple(changes))
+
+
+def _dropping(one: Slot, version: int, database: str) -> Action:
+    """Drop the slot; if somebody reads from it, the reader goes first."""
+    name = sql.Literal(one.name)
+    drop = sql.SQL("SELECT pg_drop_replication_slot({})").format(name)
+    if one.is_active:
+        timeout = sql.SQL(", {}").format(sql.Literal(_SESSION_END_TIMEOUT_MS))
+        drop = sql.SQL(
+            "SELECT pg_terminate_backend(active_pid{}), pg_drop_replication_slot(slot_name)"
+            " FROM pg_replication_slots WHERE slot_name = {}"
+        ).format(timeout if version >= _WAITING_TERMINATE else sql.SQL(""), name)
+    return Action(drop, (_change("", database, f"the replication slot {one.name} of {database} is dropped"),))
+
+
+def _removing(one: UserMapping, database: str) -> Action:
+    user = sql.SQL("PUBLIC") if one.user is None else sql.Identifier(one.user)
+    statement = sql.SQL("DROP USER MAPPING IF EXISTS FOR {} SERVER {}").format(user, sql.Identifier(one.server))
+    whose = one.user or "everybody"
+    sentence = f"the user mapping of {whose} for the foreign server {one.server} of {database} is removed"
+    return Action(statement, (_change(one.user or "", database, sentence),))
+
+
+def _change(user: str, database: str, sentence: str) -> Change:
+    return Change(ChangeKind.STOP_LEFTOVER, user, database, sentence)
+
+
+def _doubts(cluster: Cluster, borrowed: Iterable[str]) -> Iterator[str]:
+    me = cluster.master
+    for name in borrowed:
+        if not cluster.can_act_as(name):
+            yield f"{me} may not act for {name}: run GRANT {name} TO {me} WITH ADMIN OPTION as the role that created it"
+    yield "what may stay as it came can be named in the request's keep"
+
+
+def _remarks(cluster: Cluster, found: Leftovers, kept: frozenset[Leftover]) -> Iterator[str]:
+    counts = {
+        Leftover.SUBSCRIPTIONS: len(found.subscriptions),
+        Leftover.REPLICATION_SLOTS: len(found.slots),
+        Leftover.CRON_JOBS: len(found.jobs),
+        Leftover.USER_MAPPINGS: len(found.mappings),
+    }
+    for leftover, count in counts.items():
+        if count and leftover in kept:
+            yield f"{count} of production's {leftover} in database {found.database} stay as they came"
+    if found.hides_jobs and Leftover.CRON_JOBS not in kept:
+        yield (
+            f"pg_cron of database {found.database} shows {cluster.master} none but its own jobs: those of others run on"
+            " wherever their user can log in"
+        )

@@ -1,0 +1,123 @@
+"""The whole comparison of a server with the desired state, and what is to be done about it in which order."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from aurora_restore.database.engine import Change, DesiredState
+from aurora_restore.database.postgresql_cluster import Cluster
+from aurora_restore.database.postgresql_connection import MAINTENANCE_DATABASE, PgConnection
+from aurora_restore.database.postgresql_grants import GrantsPlan, plan_grants
+from aurora_restore.database.postgresql_leftovers import Leftovers, LeftoversPlan, plan_leftovers, read_leftovers
+from aurora_restore.database.postgresql_objects import Objects, read_objects
+from aurora_restore.database.postgresql_ownership import (
+    Owned,
+    OwnershipPlan,
+    ownership_problems,
+    plan_ownership,
+    read_owned,
+    transferred,
+    transfers_in,
+)
+from aurora_restore.database.postgresql_privileges import unmatched
+from aurora_restore.database.postgresql_roles import RolesPlan, plan_roles
+from aurora_restore.database.postgresql_stages import Stage
+from aurora_restore.errors import PreflightError
+
+_STOP_LEFTOVERS = "stop what came along with production's data"
+_CHANGE_USERS = "change its users"
+_CHANGE_OWNERS = "change the owners of its objects"
+# So few that a transaction takes seconds, also where each statement takes fifty times as long as on a laptop.
+_STATEMENTS_A_STAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseState:
+    """What one database has of all that is compared. ``objects`` is as ownership will have it."""
+
+    objects: Objects
+    leftovers: Leftovers
+    owned: Owned
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done, in order: what acts by itself is stopped first, then who can log in, then the rest."""
+
+    roles: RolesPlan
+    leftovers: Mapping[str, LeftoversPlan]
+    ownership: Mapping[str, OwnershipPlan]
+    grants: Mapping[str, GrantsPlan]
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """All differences."""
+        return tuple(change for stage in self.stages() for change in stage.changes)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is left as it is."""
+        leftovers = (remark for plan in self.leftovers.values() for remark in plan.remarks)
+        grants = (remark for plan in self.grants.values() for remark in plan.remarks)
+        return (*leftovers, *self.roles.remarks, *grants)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Return the transactions to run; none if nothing differs."""
+        return tuple(stage for stage in self._stages() if stage.actions or stage.ends_sessions_of)
+
+    def _stages(self) -> Iterator[Stage]:
+        for database, leftovers in self.leftovers.items():
+            yield Stage(database, _STOP_LEFTOVERS, leftovers.actions, leftovers.doubts)
+        roles = self.roles
+        yield Stage(MAINTENANCE_DATABASE, _CHANGE_USERS, roles.close, roles.doubts)
+        if roles.close or roles.session_changes:
+            yield Stage(
+                MAINTENANCE_DATABASE,
+                _CHANGE_USERS,
+                ends_sessions_of=roles.closed,
+                session_changes=roles.session_changes,
+            )
+        for start in range(0, len(roles.open), _STATEMENTS_A_STAGE):
+            actions = roles.open[start : start + _STATEMENTS_A_STAGE]
+            yield Stage(MAINTENANCE_DATABASE, _CHANGE_USERS, actions, roles.doubts)
+        for database, grants in self.grants.items():
+            ownership = self.ownership[database]
+            yield Stage(database, _CHANGE_OWNERS, ownership.actions, ownership.doubts)
+            for transaction in grants.transactions(_STATEMENTS_A_STAGE):
+                yield Stage(database, _CHANGE_USERS, transaction, grants.doubts)
+
+
+def read_database(connection: PgConnection, desired: DesiredState) -> DatabaseState:
+    """Read all that is compared of the connection's database."""
+    transfers = transfers_in(connection.info.dbname, desired)
+    objects = read_objects(connection, [user.name for user in desired.users])
+    return DatabaseState(
+        objects=transferred(objects, transfers),
+        leftovers=read_leftovers(connection),
+        owned=read_owned(connection, transfers.keys()),
+    )
+
+
+def compare(
+    cluster: Cluster,
+    databases: Sequence[DatabaseState],
+    desired: DesiredState,
+    proven: frozenset[str],
+    salt: Callable[[], bytes],
+) -> Plan:
+    """Compare everything; ``proven`` names the users whose password is right already.
+
+    Raises PreflightError with all that makes the desired state impossible.
+    """
+    roles = plan_roles(cluster, desired, proven, salt)
+    objects = [one.objects for one in databases]
+    problems = [*roles.problems, *ownership_problems(cluster, desired), *unmatched(desired.users, objects)]
+    if problems:
+        raise PreflightError(problems)
+    return Plan(
+        roles,
+        leftovers={
+            one.leftovers.database: plan_leftovers(cluster, one.leftovers, desired.leftovers) for one in databases
+        },
+        ownership={one.owned.database: plan_ownership(cluster, one.owned, desired) for one in databases},
+        grants={one.database: plan_grants(cluster, one, desired.users) for one in objects},
+    )
