@@ -257,7 +257,7 @@ def test_closing_leaves_nothing_and_closes_for_good(home: Path) -> None:
 
 def test_a_directory_serves_one_account_at_a_time(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes on the same data would destroy it: the second is told what to do."""
-    monkeypatch.setattr("aurora_restore.embedded.postgres.LOCK_TIMEOUT_S", 0)
+    monkeypatch.setattr("aurora_restore.embedded.volumes.LOCK_TIMEOUT_S", 0)
     with PostgresServers(home), pytest.raises(EnvironmentUnfitError, match="in use"):
         PostgresServers(home)
 

@@ -58,7 +58,7 @@ class Clusters:
         cluster.database_name = params.get("database_name")
         if params.get("manage_master_user_password"):
             credentials.manage(cluster, master.password, params.get("master_user_secret_kms_key_id"))
-        self._world.plane.create(cluster.db_cluster_resource_id, master, cluster.database_name)
+        self._world.plane.create(cluster.db_cluster_resource_id, master, cluster.database_name, engine)
         records.clusters[name] = cluster
         self._world.begin(cluster, Work.CREATE, "creating", self._world.durations.cluster_create_s)
         return self._render(records, cluster)

@@ -15,8 +15,11 @@ class MasterUser:
 class DataPlane(Protocol):
     """Volumes, each the storage of one cluster or one snapshot, named by the caller. A volume can run as a server."""
 
-    def create(self, volume: str, master: MasterUser, database: str | None) -> None:
-        """Make a new server's storage with a master user (not a superuser, as on RDS) and perhaps a database."""
+    def create(self, volume: str, master: MasterUser, database: str | None, engine: str = ...) -> None:
+        """Make a new server's storage with a master user (not a superuser, as on RDS) and perhaps a database.
+
+        ``engine`` is as RDS names it. EnvironmentUnfitError: this machine lacks the programs for it.
+        """
         ...
 
     def clone(self, origin: str, volume: str) -> None:
@@ -54,7 +57,7 @@ class RecordsOnly:
 
     volumes: dict[str, int | None] = field(default_factory=dict)
 
-    def create(self, volume: str, master: MasterUser, database: str | None) -> None:  # noqa: ARG002
+    def create(self, volume: str, master: MasterUser, database: str | None, engine: str = "") -> None:  # noqa: ARG002
         """Remember the volume."""
         self.volumes[volume] = None
 

@@ -44,10 +44,10 @@ class LateDrops:
         for volume in volumes:
             self._really_drop(volume)
 
-    def create(self, volume: str, master: MasterUser, database: str | None) -> None:
+    def create(self, volume: str, master: MasterUser, database: str | None, engine: str = "aurora-postgresql") -> None:
         """Create it, in place of one to be dropped."""
         self._really_drop(volume)
-        self._plane.create(volume, master, database)
+        self._plane.create(volume, master, database, engine)
 
     def clone(self, origin: str, volume: str) -> None:
         """Clone it, in place of one to be dropped."""

@@ -87,8 +87,12 @@ class Postmaster:
             host=str(self.sockets), port=port, user=ADMIN, dbname=database, options=quiet, autocommit=True
         )
 
-    def base_backup(self, target: Path) -> None:
-        """Write what the running server has now into the new directory ``target``."""
+    def copy_to(self, target: Path) -> None:
+        """Write what the server has now into the new directory ``target``, whether it runs or not."""
+        if not self.running:
+            self.programs.copy(self.data, target)
+            (target / "postmaster.pid").unlink(missing_ok=True)
+            return
         port = str(self._port or QUIET_PORT)
         where = ("--host", str(self.sockets), "--port", port, "--username", ADMIN, "--no-password")
         how = ("--wal-method=stream", "--checkpoint=fast", "--no-sync", "--no-manifest")
