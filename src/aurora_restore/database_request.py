@@ -163,6 +163,7 @@ class SqlScript(Strict):
 class Verification(Strict):
     """One thing that must hold in the restored database: a query's answer, a table, or how many rows one has."""
 
+    name: str | None = Field(default=None, min_length=1, max_length=100, description="What reports call it.")
     query: str | None = Field(default=None, min_length=1, max_length=10_000, description="One SELECT.")
     returns: str | int | float | bool | None = Field(
         default=None, description="What the query's first row must hold in its first column."

@@ -24,7 +24,9 @@ AuroraRestoreError
 │   ├── StepTimedOutError           the step's own limit has passed
 │   ├── AwsRefusedError             AWS refused a call as we made it
 │   ├── UnknownStatusError          AWS answered with a status nobody has classified
-│   └── DatabaseRefusedError        the database refused a statement or a login
+│   ├── DatabaseRefusedError        the database refused a statement or a login
+│   ├── ScriptFailedError           SQL of the request was refused, or let somebody in who is not listed
+│   └── VerificationFailedError     the restored data is not what the request says it must be
 ├── AuditBrokenError                the audit chain does not verify               never retried
 ├── UnexpectedError                 a mistake of ours; the log has the trace      never retried
 ├── ConflictError                   somebody else moved the operation             retried: re-read, then decide
@@ -189,6 +191,19 @@ class UnknownStatusError(FailedByAwsError):
 
 class DatabaseRefusedError(FailedByAwsError):
     """The database refused a statement or a login."""
+
+
+class ScriptFailedError(FailedByAwsError):
+    """SQL of the request failed; the message has file and line, and nothing of the statement or the data (I6)."""
+
+
+class VerificationFailedError(FailedByAwsError):
+    """Checks of the request do not hold; ``faults`` has a sentence for each, none with data (I6)."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        """Take a sentence for each check that does not hold."""
+        self.faults = tuple(faults)
+        super().__init__(_as_list("the restored database is not what it must be:", self.faults))
 
 
 class AuditBrokenError(AuroraRestoreError):

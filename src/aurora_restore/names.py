@@ -93,6 +93,14 @@ def pipeline_tags(stack: str, operation: str, target: str, role: SnapshotRole | 
     return tags if role is None else {**tags, ROLE_TAG: role.value}
 
 
+def secret_version(operation: str, secret: str) -> str:
+    """Return the id of the version that an operation gives a secret: one operation, one new password.
+
+    Secrets Manager takes the caller's 32 to 64 characters as the id, and makes no second version with it.
+    """
+    return hashlib.sha256(f"{operation}/{secret}".encode()).hexdigest()
+
+
 def without_reserved(tags: Mapping[str, str]) -> dict[str, str]:
     """Return ``tags`` without AWS's own (a copy with ``aws:`` tags fails) and without those of an earlier operation."""
     return {key: value for key, value in tags.items() if not key.lower().startswith(("aws:", "aurora-restore:"))}

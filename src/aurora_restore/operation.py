@@ -145,6 +145,30 @@ class Restored(_Record):
     database: str | None
 
 
+class ScriptRun(_Record):
+    """A script that was run: what it was called, and the SHA-256 of its text. The text is in the request alone."""
+
+    file: str
+    sha256: str
+    statements: int
+
+
+class DatabaseWork(_Record):
+    """How far step 7 is: it may be called many times for one operation.
+
+    ``scripts`` are those that were run, in the request's order; ``tidied``: their marks are gone from the database.
+    ``checks``: a sentence for each check that held, ``faults`` for each that did not.
+    """
+
+    users_set: bool = False
+    changes: int = 0
+    users_changed: int = 0
+    scripts: tuple[ScriptRun, ...] = ()
+    tidied: bool = False
+    checks: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+
+
 class Intent(_Record):
     """The permission to change the world once: it exists only when the audit holds it (I5)."""
 
@@ -196,6 +220,7 @@ class Operation(_Record):
     master_secret_arn: str | None = None
     user_secrets: dict[str, str] = {}
     logins: tuple[str, ...] = ()
+    database_work: DatabaseWork = DatabaseWork()
     archive_arn: str | None = None
 
     @property

@@ -1,5 +1,6 @@
 """The request: what the user asks for, parsed and refused here. The same document in YAML, JSON and as an input."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -11,6 +12,9 @@ from aurora_restore.database_request import Leftover, Logins, OwnershipTransfer,
 from aurora_restore.errors import Problem, RequestError
 from aurora_restore.mistakes import explain, shown
 from aurora_restore.strict import Strict
+
+# An execution's input may have 256 KiB and an item of the State table 400 KB; the item holds much besides the request.
+LARGEST_BYTES = 200_000
 
 _WINDOW_OF_DAY = r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d"
 _DAY = r"(mon|tue|wed|thu|fri|sat|sun)"
@@ -221,9 +225,18 @@ class RestoreRequest(Strict):
             request = cls.model_validate(document, by_alias=True, by_name=False)
         except ValidationError as error:
             problems = [*explain(error, document, cls), *problems]
+        else:
+            problems.extend(_too_large(request))
         if problems:
             raise RequestError(problems, origin=origin)
         return request
+
+    def without_text(self) -> Iterator[Problem]:
+        """Yield a problem for each SQL file whose text nobody has put into the request."""
+        for number, script in enumerate(self.sql):
+            if script.text is None:
+                expected = "what the file holds: the command line puts it there, everybody else gives it"
+                yield Problem(f"sql[{number}].text", "nothing", expected)
 
     def document(self) -> dict[str, Any]:
         """Return the request as the JSON document it was parsed from, defaults included."""
@@ -255,14 +268,37 @@ def _contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:
             "nothing",
             f"the target's name typed again, {shown(name)}, because replace.allow is true",
         )
+    yield from _askers(document)
     yield from _repetitions(document.get("users"), "name", "each user once")
     yield from _repetitions(document.get("users"), "secret", "a secret for each user: it holds one name and password")
 
 
+def _askers(document: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the checks that no listed user could make."""
+    names = [user.get("name") for user in _mappings(document.get("users"))]
+    for number, check in enumerate(_mappings(document.get("verify"))):
+        if not names:
+            yield Problem(f"verify[{number}]", "no user who could ask", "at least one of users: checks are made as one")
+        elif "user" in check and check["user"] not in names:
+            yield Problem(f"verify[{number}].user", shown(check["user"]), "one of users")
+
+
+def _mappings(section: object) -> list[Mapping[str, Any]]:
+    return [each if isinstance(each, Mapping) else {} for each in section] if isinstance(section, list) else []
+
+
+def _too_large(request: RestoreRequest) -> Iterator[Problem]:
+    size = len(json.dumps(request.document()))
+    if size > LARGEST_BYTES:
+        yield Problem(
+            "(the document)",
+            f"{size:,} bytes as JSON, the texts of SQL files included",
+            f"{LARGEST_BYTES:,} at most: Step Functions and DynamoDB take no more",
+        )
+
+
 def _repetitions(users: object, field: str, expected: str) -> Iterator[Problem]:
-    values = (
-        [user.get(field) if isinstance(user, Mapping) else None for user in users] if isinstance(users, list) else []
-    )
+    values = [user.get(field) for user in _mappings(users)]
     for index, value in enumerate(values):
         if value is not None and value in values[:index]:
             yield Problem(f"users[{index}].{field}", f"{shown(value)} a second time", expected)

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from importlib import import_module
 from random import SystemRandom
 from typing import Any
@@ -16,6 +17,8 @@ from aurora_restore.aws.executions import Executions
 from aurora_restore.aws.tables import Table
 from aurora_restore.aws.topics import Topic
 from aurora_restore.clock import Clock, SystemClock
+from aurora_restore.database.engine import TimeLeft, endless, engine_for
+from aurora_restore.database.tls import Tls, bundle_path
 from aurora_restore.errors import AuroraRestoreError, ConfigurationError, UnexpectedError
 from aurora_restore.measurements import Measurement
 from aurora_restore.names import operation_of
@@ -31,6 +34,10 @@ Result = dict[str, Any]
 Handler = Callable[[Event, object], Result]
 
 
+# What a step needs at its end to write down how far it has come.
+_RESERVE_S = 30
+
+
 class Settings(BaseModel):
     """What a function of a deployment must be told: its environment variables in AWS."""
 
@@ -40,25 +47,33 @@ class Settings(BaseModel):
     state_table: str
     audit_table: str
     topic_arn: str
+    # A file with the certificates that database servers are verified against.
+    ca_bundle: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """Read AURORA_RESTORE_STACK, …_STATE_TABLE, …_AUDIT_TABLE and …_TOPIC_ARN; raises ConfigurationError."""
+        """Read AURORA_RESTORE_STACK, …_STATE_TABLE, …_AUDIT_TABLE and …_TOPIC_ARN; raises ConfigurationError.
+
+        AURORA_RESTORE_CA_BUNDLE may be missing: see ``bundle_path``.
+        """
         names = {field: f"AURORA_RESTORE_{field.upper()}" for field in cls.model_fields}
-        missing = sorted(name for name in names.values() if not environment.get(name))
+        needed = (names[field] for field, about in cls.model_fields.items() if about.is_required())
+        missing = sorted(name for name in needed if not environment.get(name))
         if missing:
             raise ConfigurationError(f"the function's environment lacks {', '.join(missing)}", advice="Deploy again")
-        return cls(**{field: environment[name] for field, name in names.items()})
+        return cls(**{field: environment[name] for field, name in names.items() if environment.get(name)})
 
     def as_environment(self) -> dict[str, str]:
         """Return the environment variables that ``from_environment`` reads."""
-        return {f"AURORA_RESTORE_{field.upper()}": value for field, value in self.model_dump().items()}
+        given = self.model_dump(exclude_none=True)
+        return {f"AURORA_RESTORE_{field.upper()}": value for field, value in given.items()}
 
 
 def open_world(settings: Settings, client: Callable[[str, str | None], Any], clock: Clock) -> World:
     """Return the world of a deployment, on a clock and through the clients that are handed in."""
     dynamodb = client("dynamodb", None)
     store = Store(Table(dynamodb, settings.state_table), Table(dynamodb, settings.audit_table), clock)
+    tls = Tls(bundle_path(settings.ca_bundle))
     return World(
         stack=settings.stack,
         client=client,
@@ -67,6 +82,8 @@ def open_world(settings: Settings, client: Callable[[str, str | None], Any], clo
         executions=Executions(client("stepfunctions", None)),
         clock=clock,
         random=SystemRandom(),
+        tls=tls,
+        engine_for=partial(engine_for, tls=tls),
     )
 
 
@@ -85,11 +102,11 @@ class Function:
         """Return the same step's function for another world than the one that this process's environment leads to."""
         return Function(self._step, world, logger)
 
-    def __call__(self, event: Event, context: object) -> Result:  # noqa: ARG002
+    def __call__(self, event: Event, context: object) -> Result:
         """Run the step once and return its small result; raises our errors only, and none holds a secret (I6)."""
         self._logger.append_keys(step=self._step.value, operation_id=str(event.get("operation_id")))
         try:
-            result = self._run(sns_notification.as_call(event) or event)
+            result = self._run(sns_notification.as_call(event) or event, context)
         except AuroraRestoreError as error:
             self._measure(event, measurements.of_error(self._step, error))
             self._logger.warning("step raised", error=type(error).__name__, reason=str(error))
@@ -105,8 +122,8 @@ class Function:
         self._logger.info("step answered", **{key: result[key] for key in ("status", "reason", "wait_seconds")})
         return result
 
-    def _run(self, event: Event) -> Result:
-        world = self._world()
+    def _run(self, event: Event, context: object) -> Result:
+        world = replace(self._world(), time_left=_time_left(context))
         self._found = world
         if self._step is Step.SNS_NOTIFICATION and sns_notification.is_watch(event):
             return self._watch(event, world)
@@ -168,6 +185,12 @@ class Function:
             "wait_seconds": wait_s,
             "outcome": operation.status.value,
         }
+
+
+def _time_left(context: object) -> TimeLeft:
+    """Return what tells how long a step may begin things, by the context that Lambda hands over."""
+    remaining_ms: Callable[[], int] | None = getattr(context, "get_remaining_time_in_millis", None)
+    return endless if remaining_ms is None else lambda: remaining_ms() / 1000 - _RESERVE_S
 
 
 def _place(error: BaseException) -> str:

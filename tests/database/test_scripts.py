@@ -1,10 +1,7 @@
 """Sessions in which scripts run and checks ask, on real servers: once, all or nothing, and without telling data."""
 
-import pytest
-
-from aurora_restore.database.engine import Login
 from aurora_restore.database.postgresql import PostgreSQL
-from aurora_restore.database.scripts import Answer, Mark, StatementError
+from aurora_restore.database.scripts import Mark
 from tests.database.conftest import Database
 
 WHOLE = Mark("nightly", 0, 2)

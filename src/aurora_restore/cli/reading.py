@@ -11,6 +11,7 @@ from typing import Any
 import typer
 import yaml
 
+from aurora_restore.cli.sql_files import with_texts
 from aurora_restore.errors import Problem, RequestError
 from aurora_restore.mistakes import shown
 from aurora_restore.request import RestoreRequest
@@ -32,14 +33,20 @@ class RequestText:
 def read_request(file: str) -> RestoreRequest:
     """Return the request in a file, or in standard input for ``-``.
 
-    Raises RequestError with every mistake and its line, and typer's usage error when there is nothing readable.
+    The SQL files that it names are read too. Raises RequestError with every mistake and its line, and typer's usage
+    error when there is nothing readable.
     """
     text = _parse(_read(file), "standard input" if file == STDIN else file)
+    document, problems = with_texts(text.document, Path() if file == STDIN else Path(file).parent)
+    request: RestoreRequest | None = None
     try:
-        return RestoreRequest.parse(text.document, origin=text.origin)
+        request = RestoreRequest.parse(document, origin=text.origin)
     except RequestError as error:
-        located = [replace(problem, line=_line_of(problem.path, text.lines)) for problem in error.problems]
-        raise RequestError(sorted(located, key=lambda problem: problem.line or 0), origin=text.origin) from None
+        problems.extend(error.problems)
+    if request is not None and not problems:
+        return request
+    located = [replace(problem, line=_line_of(problem.path, text.lines)) for problem in problems]
+    raise RequestError(sorted(located, key=lambda problem: problem.line or 0), origin=text.origin)
 
 
 def _read(file: str) -> str:

@@ -1,5 +1,6 @@
 """The message about an operation's outcome: a text that a person reads in ten seconds, and JSON for machines."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -34,10 +35,19 @@ def _success(operation: Operation) -> list[str]:
         lines.append(f"Endpoint: {restored.endpoint}:{restored.port}")
     if operation.logins:
         lines.append(f"Logins:   {', '.join(operation.logins)}")
+    lines.extend(_database_work(operation))
     if operation.master_secret_arn:
         lines.append(f"Master:   its password is in {operation.master_secret_arn}")
     lines.extend(f"Lost:     {sentence}" for sentence in operation.not_restored)
     return lines
+
+
+def _database_work(operation: Operation) -> Iterator[str]:
+    work = operation.database_work
+    if work.scripts:
+        yield f"SQL:      {', '.join(script.file for script in work.scripts)}"
+    if work.checks:
+        yield f"Checks:   {len(work.checks)} of {len(work.checks)} hold"
 
 
 def _failure(operation: Operation) -> list[str]:
@@ -138,6 +148,8 @@ def _event(operation: Operation) -> dict[str, Any]:
         },
         "user_secrets": operation.user_secrets,
         "master_secret": operation.master_secret_arn,
+        "scripts": [script.model_dump(mode="json") for script in operation.database_work.scripts],
+        "checks": list(operation.database_work.checks),
         "not_restored": list(operation.not_restored),
         "failure": failure.model_dump(mode="json") if failure else None,
     }

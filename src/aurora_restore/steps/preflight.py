@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from aurora_restore.aws.networks import Networks
 from aurora_restore.aws.rds import Rds
 from aurora_restore.clusters import Cluster
-from aurora_restore.database_request import Logins
 from aurora_restore.errors import (
-    ConfigurationError,
     KeyUnusableError,
-    PreconditionError,
     ResourceNotFoundError,
 )
 from aurora_restore.names import PIPELINE_TAGS, STACK_TAG, target_id, without_reserved
@@ -21,6 +18,7 @@ from aurora_restore.shape import ClusterShape, missing_for_new
 from aurora_restore.snapshots import TAKE_ONE_NOW, Snapshot, find, plan_copy, refusals
 from aurora_restore.statuses import Meaning
 from aurora_restore.steps.heritage import heir_of
+from aurora_restore.steps.preflight_database import about_database
 from aurora_restore.steps.world import World
 
 _MOST_TAGS = 50
@@ -78,7 +76,7 @@ def examine(request: RestoreRequest, world: World) -> Findings:
         problems.extend(_about_groups(rds, shape))
         problems.extend(_about_instances(rds, shape, request.target.cluster))
         problems.extend(_about_settings(request, shape, snapshot))
-    problems.extend(_about_users(request, world, origin))
+    problems.extend(about_database(request, world, origin.engine if origin else None))
     return Findings(
         source=source,
         snapshot=snapshot,
@@ -288,23 +286,6 @@ def _family_of(shape: ClusterShape) -> str:
     """Return the parameter group family of a version: aurora-postgresql16 for 16.4, aurora-mysql8.0 for 8.0.mysql_…."""
     major, minor, *_ = f"{shape.engine_version}.".split(".")
     return f"{shape.engine}{major}" if shape.engine == "aurora-postgresql" else f"{shape.engine}{major}.{minor}"
-
-
-def _about_users(request: RestoreRequest, world: World, origin: Origin | None) -> Iterator[str]:
-    if origin is not None and (request.users or request.logins is Logins.ONLY_LISTED):
-        try:
-            world.engine_for(origin.engine)
-        except ConfigurationError as error:
-            yield str(error)
-    secrets = world.secrets(request.target.region)
-    for user in request.users:
-        if user.secret is not None:
-            try:
-                secret = secrets.find(user.secret)
-                if secret is not None and secret.password and secret.username not in {"", user.name}:
-                    yield f"the secret {user.secret} is for the user {secret.username}, not for {user.name}"
-            except PreconditionError as error:
-                yield str(error)
 
 
 def copy_reason(snapshot: Snapshot, request: RestoreRequest, key_arn: str | None) -> str:

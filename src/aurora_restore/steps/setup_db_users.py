@@ -1,122 +1,128 @@
-"""Step 7: makes the database's users what the request says, and nothing else able to log in (I7)."""
+"""Step 7: makes the database's users what the request says, and nothing else able to log in (I7); runs its SQL, checks.
+
+Each part may say WAIT when the function's time is up, and goes on at the next call where it stopped.
+"""
 
 from collections.abc import Sequence
-from typing import Any
 
-from aurora_restore.aws.secrets import Secret, Secrets
-from aurora_restore.database.engine import Change, DesiredState, DesiredUser, Endpoint, Engine, Login
-from aurora_restore.database.passwords import strong_password
+from aurora_restore.database.engine import Change, DesiredState, DesiredUser
+from aurora_restore.database.tls import NOT_VERIFIED, TlsMode
 from aurora_restore.database_request import Logins, User
-from aurora_restore.errors import DatabaseUnreachableError, NotReadyError, PreconditionError
-from aurora_restore.operation import Counted, Operation, Restored, Verdict, require
+from aurora_restore.errors import DatabaseUnreachableError
+from aurora_restore.operation import Counted, Operation, Verdict
+from aurora_restore.steps.checks import verify_all
+from aurora_restore.steps.database_site import Site, open_site
+from aurora_restore.steps.scripts import run_scripts
+from aurora_restore.steps.user_secrets import UserSecret, prepare, publish
 from aurora_restore.steps.world import World
 from aurora_restore.store.journal import Journal
 
-# The word that RDS's rotation functions expect in a secret's "engine".
-_ROTATION_ENGINE = {"aurora-postgresql": "postgres", "aurora-mysql": "mysql"}
 # An audit event must stay far below DynamoDB's 400 KB an item.
 _LONGEST_DETAIL = 20_000
 
 
 def run(journal: Journal, world: World) -> Verdict:
-    """Compare the users that are wanted with those that are there, and change what differs.
+    """Compare the users that are wanted with those that are there, and change what differs; then SQL, then checks.
 
-    Raises DatabaseRefusedError when the database refuses, or somebody who is not listed can still log in.
+    Raises DatabaseRefusedError when the database refuses or somebody who is not listed can still log in,
+    ScriptFailedError and VerificationFailedError.
     """
-    operation = journal.operation
-    request, restored = operation.wanted, require(operation.restored, "restored cluster")
-    engine = world.engine_for(require(operation.shape, "shape").engine)
-    secrets = world.secrets(request.target.region)
-    master = _master(secrets, operation)
-    endpoint = Endpoint(restored.endpoint, restored.port)
-    users: list[DesiredUser] = []
-    arns: dict[str, str] = {}
-    for user in request.users:
-        secret = _secret(journal, world, secrets, user, restored)
-        users.append(_desired(user, secret))
-        if secret is not None:
-            arns[user.name] = secret.arn
-    journal.keep(user_secrets=arns)
-    desired = DesiredState(users=tuple(users), logins=request.logins, keep=frozenset({master.user}))
+    site = open_site(journal, world)
     try:
-        return _apply(journal, engine, endpoint, master, desired)
+        for part in (_set_up_users, run_scripts, verify_all):
+            waiting = part(site)
+            if waiting is not None:
+                return waiting
     except DatabaseUnreachableError as error:
         return Verdict.wait(f"the database does not answer yet: {error}")
+    return Verdict.done(_reason(site.operation), {Counted.USERS_CHANGED: site.work.users_changed})
 
 
-def _apply(journal: Journal, engine: Engine, endpoint: Endpoint, master: Login, desired: DesiredState) -> Verdict:
-    planned = engine.plan(endpoint, master, desired)
-    subject = require(journal.operation.restored, "restored cluster").arn
-    if planned:
-        journal.intend("SetupUsers", subject, _summary(planned))
-        engine.apply(endpoint, master, desired)
-    remarks = engine.remarks(endpoint, master, desired)
-    logins = engine.logins(endpoint, master)
-    known = journal.operation.not_restored
-    journal.keep(logins=logins, not_restored=(*known, *(remark for remark in remarks if remark not in known)))
-    others = "nobody else can log in" if desired.logins is Logins.ONLY_LISTED else "the source's logins were kept"
-    reason = f"{len(planned)} changes made; {len(logins)} can log in ({', '.join(logins)}); {others}"
-    return Verdict.done(reason, {Counted.USERS_CHANGED: len({change.user for change in planned})})
-
-
-def _master(secrets: Secrets, operation: Operation) -> Login:
-    arn = require(operation.master_secret_arn, "managed master secret")
-    secret = secrets.find(arn)
-    if secret is None:
-        raise NotReadyError(f"the master user's secret {arn} cannot be seen yet")
-    return Login(secret.username, secret.password)
-
-
-def _secret(journal: Journal, world: World, secrets: Secrets, user: User, restored: Restored) -> Secret | None:
-    """Return the user's secret, made or brought up to date if need be; None for one who logs in with IAM."""
-    if user.secret is None:
+def _set_up_users(site: Site) -> Verdict | None:
+    """Make users and secrets what they shall be. Never after SQL has run: it may have made what this would undo."""
+    if site.work.users_set:
         return None
-    secret = secrets.find(user.secret) or _made(journal, world, secrets, user, restored)
-    _keep_current(journal, secrets, secret, user, restored)
-    return secret
+    prepared = _prepare_secrets(site)
+    if prepared is None:
+        return Verdict.wait("the users' secrets are being made")
+    desired = _desired(site, prepared)
+    if not _apply(site, desired):
+        return Verdict.wait(f"{site.work.changes} changes are made to the users, and more are to be")
+    for user_secret in prepared.values():
+        if site.budget.is_over:
+            return Verdict.wait("the users are set up; consumers are being told")
+        publish(site.journal, site.secrets, user_secret)
+    remarks = [*site.engine.remarks(site.endpoint, site.master, desired)]
+    if site.world.tls.mode(site.endpoint.host) is TlsMode.REQUIRED:
+        remarks.append(NOT_VERIFIED)
+    known = site.operation.not_restored
+    site.journal.keep(
+        logins=site.engine.logins(site.endpoint, site.master),
+        not_restored=(*known, *(remark for remark in remarks if remark not in known)),
+        user_secrets={name: each.secret.arn for name, each in prepared.items()},
+        database_work=site.work.model_copy(update={"users_set": True}),
+    )
+    return None
 
 
-def _desired(user: User, secret: Secret | None) -> DesiredUser:
-    password = None if secret is None else secret.password
-    return DesiredUser(name=user.name, password=password, iam=secret is None, grants=tuple(user.grants))
+def _prepare_secrets(site: Site) -> dict[str, UserSecret] | None:
+    """Return each user's secret, with a version in it that the database is to learn; None when the time was up."""
+    prepared: dict[str, UserSecret] = {}
+    for user in site.operation.wanted.users:
+        if site.budget.is_over:
+            return None
+        if user.secret is not None:
+            prepared[user.name] = prepare(site.journal, site.world, site.secrets, user, user.secret)
+    return prepared
 
 
-def _made(journal: Journal, world: World, secrets: Secrets, user: User, restored: Restored) -> Secret:
-    """Make the user's secret, before the database learns the password: killed in between, it is found again."""
-    operation, name = journal.operation, str(user.secret)
-    intent = journal.intend("CreateSecret", name, f"the user {user.name} has none yet")
-    value = {**_place(operation, restored), "username": user.name, "password": strong_password(world.random)}
-    secrets.create(intent, name=name, value=value, kms_key=operation.secrets_key_arn, tags=operation.tags)
-    secret = secrets.find(name)
-    if secret is None:
-        raise NotReadyError(f"the secret {name} was made and cannot be seen yet")
-    return secret
+def _apply(site: Site, desired: DesiredState) -> bool:
+    """Change what differs; return False when the time was up before all was."""
+    planned = site.engine.plan(site.endpoint, site.master, desired)
+    if not planned:
+        return True
+    site.journal.intend("SetupUsers", site.cluster_arn, _summary(planned))
+    applied = site.engine.apply(site.endpoint, site.master, desired, site.budget.left)
+    users = {change.user for change in applied.changes}
+    site.keep(changes=site.work.changes + len(applied.changes), users_changed=site.work.users_changed + len(users))
+    return applied.is_whole
 
 
-def _keep_current(journal: Journal, secrets: Secrets, secret: Secret, user: User, restored: Restored) -> None:
-    """Bring the endpoint in the user's secret up to date, where it has changed; the password stays."""
-    if secret.username not in {"", user.name}:
-        raise PreconditionError(f"the secret {secret.arn} is for the user {secret.username}, not for {user.name}")
-    current = {
-        **secret.value,
-        **_place(journal.operation, restored),
-        "username": user.name,
-        "password": secret.password,
-    }
-    if current != secret.value:
-        intent = journal.intend("PutSecretValue", secret.arn, "the endpoint in it is brought up to date")
-        secrets.put(intent, secret, current)
+def _desired(site: Site, prepared: dict[str, UserSecret]) -> DesiredState:
+    request = site.operation.wanted
+    return DesiredState(
+        users=tuple(_desired_user(user, prepared.get(user.name)) for user in request.users),
+        logins=request.logins,
+        keep=frozenset({site.master.user}),
+        leftovers=frozenset(request.keep),
+        ownership=tuple(request.ownership),
+    )
 
 
-def _place(operation: Operation, restored: Restored) -> dict[str, Any]:
-    """Return where the database is, in the form that RDS's rotation functions read."""
-    return {
-        "engine": _ROTATION_ENGINE[require(operation.shape, "shape").engine],
-        "host": restored.endpoint,
-        "port": restored.port,
-        **({"dbname": restored.database} if restored.database else {}),
-        "dbClusterIdentifier": operation.wanted.target.cluster,
-    }
+def _desired_user(user: User, secret: UserSecret | None) -> DesiredUser:
+    return DesiredUser(
+        name=user.name,
+        password=None if secret is None else secret.password.password,
+        iam=secret is None,
+        grants=tuple(user.grants),
+        host=user.host,
+        roles=tuple(user.roles),
+        connection_limit=user.connection_limit,
+        valid_until=user.valid_until,
+        settings=user.settings,
+    )
+
+
+def _reason(operation: Operation) -> str:
+    work, logins = operation.database_work, operation.logins
+    listed_only = operation.wanted.logins is Logins.ONLY_LISTED
+    others = "nobody else can log in" if listed_only else "the source's logins were kept"
+    parts = [f"{work.changes} changes made", f"{len(logins)} can log in ({', '.join(logins)})", others]
+    if work.scripts:
+        parts.append(f"{len(work.scripts)} SQL {'file' if len(work.scripts) == 1 else 'files'} run")
+    if work.checks:
+        parts.append(f"{len(work.checks)} {'check holds' if len(work.checks) == 1 else 'checks hold'}")
+    return "; ".join(parts)
 
 
 def _summary(planned: Sequence[Change]) -> str:

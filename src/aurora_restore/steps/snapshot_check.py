@@ -43,6 +43,8 @@ def accept(world: World, *, execution: str, execution_arn: str, document: object
         expected = "1 to 76 letters, digits, '-' and '_', because it becomes a tag"
         raise RequestError([Problem("(the execution's name)", repr(execution), expected)])
     request = RestoreRequest.parse(document)
+    if missing := tuple(request.without_text()):
+        raise RequestError(missing)
     operation = Operation(
         operation_id=operation_id,
         execution_arn=execution_arn,

@@ -12,13 +12,17 @@ from aurora_restore.aws.rds import Rds
 from aurora_restore.aws.secrets import Secrets
 from aurora_restore.aws.topics import Topic
 from aurora_restore.clock import Clock
-from aurora_restore.database.engine import Engine, engine_for
+from aurora_restore.database.engine import Engine, TimeLeft, endless, engine_for
+from aurora_restore.database.tls import NO_BUNDLE, Tls
 from aurora_restore.store.journal import Store
 
 
 @dataclass(frozen=True)
 class World:
-    """Everything outside, handed in. ``client`` makes the boto3 client of a service in a region."""
+    """Everything outside, handed in. ``client`` makes the boto3 client of a service in a region.
+
+    ``time_left`` says for how many seconds the step may still begin something before its function is ended.
+    """
 
     stack: str
     client: Callable[[str, str | None], Any]
@@ -27,7 +31,9 @@ class World:
     executions: Executions
     clock: Clock
     random: Random
+    tls: Tls = NO_BUNDLE
     engine_for: Callable[[str], Engine] = engine_for
+    time_left: TimeLeft = endless
 
     def rds(self, region: str) -> Rds:
         """Return RDS in a region."""

@@ -1,0 +1,73 @@
+"""Step 7's last part: what must hold in the restored database before anyone is told that the operation succeeded."""
+
+from aurora_restore.database.engine import Login
+from aurora_restore.database.verification import Finding, title, verify
+from aurora_restore.database_request import User, Verification
+from aurora_restore.errors import DatabaseRefusedError, PreconditionError, VerificationFailedError
+from aurora_restore.operation import Verdict
+from aurora_restore.steps.database_site import Site
+
+_TIMEOUT_S = 120
+
+
+def verify_all(site: Site) -> Verdict | None:
+    """Make every check as one of the users; return None when all hold, a WAIT while there are more to make.
+
+    Raises VerificationFailedError with every one that does not hold.
+    """
+    checks = site.operation.wanted.verify
+    for number, check in enumerate(checks):
+        made = len(site.work.checks) + len(site.work.faults)
+        if number < made:
+            continue
+        if not site.budget.allows(_TIMEOUT_S):
+            return Verdict.wait(f"{made} of {len(checks)} checks are made")
+        _keep(site, _look(site, check, title(check, number)))
+    if checks:
+        _judge(site)
+    return None
+
+
+def _judge(site: Site) -> None:
+    held, faults = site.work.checks, site.work.faults
+    if not faults:
+        site.journal.note("VerifyData", site.cluster_arn, f"all {len(held)} checks hold: {'; '.join(held)}")
+        return
+    # Whoever resumes the operation wants to know it anew.
+    forgotten = site.work.model_copy(update={"checks": (), "faults": ()})
+    detail = f"{len(faults)} of {len(held) + len(faults)} checks do not hold: {'; '.join(faults)}"
+    site.journal.note("VerifyData", site.cluster_arn, detail, database_work=forgotten)
+    raise VerificationFailedError(faults)
+
+
+def _keep(site: Site, finding: Finding) -> None:
+    if finding.holds:
+        site.keep(checks=(*site.work.checks, finding.sentence))
+    else:
+        site.keep(faults=(*site.work.faults, finding.sentence))
+
+
+def _look(site: Site, check: Verification, name: str) -> Finding:
+    user = asking_user(check, site.operation.wanted.users)
+    try:
+        with site.engine.session(site.endpoint, _login(site, user), site.database(check.database)) as session:
+            return verify(session, check, name, min(_TIMEOUT_S, site.budget.left()))
+    except DatabaseRefusedError as error:
+        return Finding(holds=False, sentence=f"{name}: {error}")
+
+
+def asking_user(check: Verification, users: list[User]) -> User:
+    """Return the user as whom a check asks."""
+    if check.user is not None:
+        return next(user for user in users if user.name == check.user)
+    return next((user for user in users if user.secret is not None), users[0])
+
+
+def _login(site: Site, user: User) -> Login:
+    if user.secret is None:
+        rds = site.world.rds(site.operation.wanted.target.region)
+        return Login(user.name, rds.login_token(site.endpoint.host, site.endpoint.port, user.name))
+    secret = site.secrets.find(user.secret)
+    if secret is None:
+        raise PreconditionError(f"the secret {user.secret} of {user.name} is gone")
+    return Login(user.name, secret.password)

@@ -1,0 +1,40 @@
+"""What step 1 looks at of all that step 7 will do: the engine, the users' secrets, the SQL files."""
+
+from collections.abc import Iterator
+
+from aurora_restore.database.engine import Engine
+from aurora_restore.errors import ConfigurationError, PreconditionError
+from aurora_restore.request import RestoreRequest
+from aurora_restore.steps.scripts import mistakes
+from aurora_restore.steps.user_secrets import refusals
+from aurora_restore.steps.world import World
+
+
+def about_database(request: RestoreRequest, world: World, engine_name: str | None) -> Iterator[str]:
+    """Yield every problem; what an engine would find is left out where it is not known which it will be."""
+    if engine_name is not None:
+        try:
+            engine = world.engine_for(engine_name)
+        except ConfigurationError as error:
+            yield str(error)
+        else:
+            yield from _about_scripts(request, engine)
+    yield from _about_secrets(request, world)
+
+
+def _about_scripts(request: RestoreRequest, engine: Engine) -> Iterator[str]:
+    for script in request.sql:
+        yield from mistakes(script, engine.read_script(script.text or ""))
+
+
+def _about_secrets(request: RestoreRequest, world: World) -> Iterator[str]:
+    secrets = world.secrets(request.target.region)
+    for user in request.users:
+        if user.secret is None:
+            continue
+        try:
+            secret = secrets.find(user.secret)
+        except PreconditionError as error:
+            yield str(error)
+        else:
+            yield from () if secret is None else refusals(secret, user)

@@ -1,0 +1,86 @@
+"""Step 7's second part: the request's SQL files, each once in an operation, in their order."""
+
+import hashlib
+
+from aurora_restore.database.scripts import Script, StatementError, run_script
+from aurora_restore.database_request import Logins, SqlScript
+from aurora_restore.errors import ScriptFailedError
+from aurora_restore.operation import ScriptRun, Verdict
+from aurora_restore.steps.database_site import Site
+
+_AFTER_FAILURE = (
+    "Where the database was wrong, mend it and resume: files that were run are not run again. Where the file was, "
+    "start the request anew"
+)
+
+
+def run_scripts(site: Site) -> Verdict | None:
+    """Run the files that were not run yet, as the master; return None when all are done, a WAIT while they are not.
+
+    Raises ScriptFailedError with file and line when one is refused.
+    """
+    for number, script in enumerate(site.operation.wanted.sql):
+        if number < len(site.work.scripts):
+            continue
+        if not site.budget.allows(script.timeout_minutes * 60) or not _run(site, number, script):
+            return Verdict.wait(f"{len(site.work.scripts)} of {len(site.operation.wanted.sql)} SQL files are run")
+    if site.work.scripts and not site.work.tidied:
+        _tidy(site)
+        _check_logins(site)
+        site.keep(tidied=True)
+    return None
+
+
+def sha256(script: SqlScript) -> str:
+    """Return by what a script's text is known wherever the text itself does not belong."""
+    return hashlib.sha256((script.text or "").encode()).hexdigest()
+
+
+def mistakes(script: SqlScript, read: Script) -> tuple[str, ...]:
+    """Return a sentence with file and line for each thing in a script that cannot be run."""
+    return tuple(f"{script.file}, {mistake}" for mistake in read.mistakes)
+
+
+def _run(site: Site, number: int, script: SqlScript) -> bool:
+    read = site.engine.read_script(script.text or "")
+    if read.mistakes:
+        raise ScriptFailedError("; ".join(mistakes(script, read)))
+    database = site.database(script.database)
+    run = ScriptRun(file=script.file, sha256=sha256(script), statements=len(read.statements))
+    detail = f"{run.file} (SHA-256 {run.sha256}, {run.statements} statements) in database {database}"
+    site.journal.intend("RunSql", site.cluster_arn, detail)
+    with site.engine.session(site.endpoint, site.master, database) as session:
+        try:
+            finished = run_script(
+                session,
+                read,
+                operation_id=site.operation.operation_id,
+                number=number,
+                limit_s=script.timeout_minutes * 60,
+                time_left=site.budget.left,
+            )
+        except StatementError as error:
+            where = f"{script.file}, line {error.line}"
+            raise ScriptFailedError(f"{where}: {error.said}", advice=_AFTER_FAILURE) from None
+    if finished:
+        site.keep(scripts=(*site.work.scripts, run))
+    return finished
+
+
+def _tidy(site: Site) -> None:
+    """Remove the marks from the databases: the record alone says from now on that the files were run."""
+    for database in sorted({site.database(script.database) for script in site.operation.wanted.sql}):
+        with site.engine.session(site.endpoint, site.master, database) as session:
+            session.forget()
+
+
+def _check_logins(site: Site) -> None:
+    """Refuse what scripts have opened (I7): it is no more in order because the request brought it."""
+    if site.operation.wanted.logins is Logins.KEEP:
+        return
+    new = sorted(set(site.engine.logins(site.endpoint, site.master)) - set(site.operation.logins))
+    if new:
+        raise ScriptFailedError(
+            f"after the SQL files, {', '.join(new)} can log in, and the request does not list them",
+            advice="List them in users, or make the roles NOLOGIN; then start the request anew",
+        )
