@@ -160,9 +160,7 @@ def test_somebody_looks_by_the_clock() -> None:
     rule = Deployed().properties("LookAround")
     assert rule["ScheduleExpression"] == f"rate({LOOKS_EVERY_MINUTES} minutes)"
     (target,) = rule["Targets"]
-    assert (
-        target["Arn"].endswith(f"-{Step.SNS_NOTIFICATION.function_name}") or "SNSNotificationFunction" in target["Arn"]
-    )
+    assert target["Arn"].endswith(f"{STACK}-{Step.SNS_NOTIFICATION.function_name}")
     assert is_watch(json.loads(target["Input"]))
     permission = Deployed().properties("LookAroundPermission")
     assert permission["SourceArn"].endswith("rule/LookAround")
