@@ -113,6 +113,14 @@ def settle(account: EmbeddedAccount) -> None:
     account.aurora.settle()
 
 
+def table(account: EmbeddedAccount, logical_id: str) -> str:
+    """Return the name that CloudFormation gave a table."""
+    found = account.client("cloudformation").describe_stack_resource(
+        StackName="aurora-restore", LogicalResourceId=logical_id
+    )
+    return str(found["StackResourceDetail"]["PhysicalResourceId"])
+
+
 def described(account: EmbeddedAccount) -> dict[str, Any]:
     """Return what the account's own API says of everything that must be back."""
     calls: dict[str, Callable[[], Any]] = {
@@ -123,15 +131,16 @@ def described(account: EmbeddedAccount) -> dict[str, Any]:
         "security groups": lambda: account.client("ec2").describe_security_groups()["SecurityGroups"],
         "aliases": lambda: account.client("kms").list_aliases()["Aliases"],
         "secrets": lambda: account.client("secretsmanager").list_secrets()["SecretList"],
-        "items": lambda: account.client("dynamodb").scan(TableName="aurora-restore-state")["Items"],
-        "table": lambda: account.client("dynamodb").describe_table(TableName="aurora-restore-audit")["Table"],
+        "items": lambda: account.client("dynamodb").scan(TableName=table(account, "StateTable"))["Items"],
+        "table": lambda: account.client("dynamodb").describe_table(TableName=table(account, "AuditTable"))["Table"],
+        "stack": lambda: account.client("cloudformation").describe_stacks(StackName="aurora-restore")["Stacks"],
+        "resources": lambda: account.client("cloudformation").describe_stack_resources(StackName="aurora-restore"),
+        "rules": lambda: account.client("events").list_rules()["Rules"],
         "topics": lambda: account.client("sns").list_topics()["Topics"],
         "parameter": lambda: account.client("ssm").get_parameter(Name="/aurora-restore/aurora-restore")["Parameter"],
         "machines": lambda: account.client("stepfunctions").list_state_machines()["stateMachines"],
         "roles": lambda: account.client("iam").list_roles()["Roles"],
-        "functions": lambda: sorted(
-            each["FunctionName"] for each in account.client("lambda").list_functions()["Functions"]
-        ),
+        "functions": lambda: account.client("lambda").list_functions()["Functions"],
     }
     answers = {name: call() for name, call in calls.items()}
     for answer in answers.values():
@@ -144,7 +153,7 @@ def test_everything_the_pipeline_needs_is_back(kept: Kept) -> None:
     """Clusters, snapshots, groups, tables, secrets, keys, topic, functions and state machine, under the same names."""
     with kept.account() as account:
         key = build(account)
-        account.client("dynamodb").put_item(TableName="aurora-restore-state", Item={"id": {"S": "one"}})
+        account.client("dynamodb").put_item(TableName=table(account, "StateTable"), Item={"id": {"S": "one"}})
         account.client("secretsmanager").create_secret(Name="orders/app", SecretString="testing")
         cipher = account.client("kms").encrypt(KeyId="alias/orders", Plaintext=b"testing")["CiphertextBlob"]
         before, at = described(account), account.clock.now()

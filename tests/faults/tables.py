@@ -59,6 +59,8 @@ class Tables:
                 return {} if row is None else {"Item": row}
             case "Query":
                 return self._query(parameters)
+            case "Scan":
+                return {"Items": [copy.deepcopy(row) for row in self._table(parameters).values()]}
             case "PutItem":
                 self._check(parameters, parameters["Item"])
                 self._write(parameters)
@@ -110,7 +112,7 @@ class Tables:
 
 
 def _key(table: str, keyed: Row) -> tuple[str, ...]:
-    kind = table.rpartition("-")[2]
+    kind = "audit" if "AuditTable" in table else "state"
     return tuple(f"{int(keyed[name]['N']):06}" if "N" in keyed[name] else keyed[name]["S"] for name in _KEYS[kind])
 
 

@@ -27,7 +27,7 @@ from moto.core.base_backend import BackendDict, BaseBackend
 from moto.ssm.models import ParameterDict
 from moto.stepfunctions.parser.backend.execution import Execution
 
-from aurora_restore.embedded import lambdas, states
+from aurora_restore.embedded import lambdas, stacks, states
 from aurora_restore.embedded.aurora_records import Place, Records
 from aurora_restore.errors import EnvironmentUnfitError
 
@@ -106,8 +106,8 @@ def read(pickled: bytes) -> AccountState:
 
 
 def _service(name: str) -> Any:
-    # moto has two backends for these; only one of them interprets and calls functions.
-    ours = {"stepfunctions": states.backends, "lambda": lambdas.backends}
+    # moto has two backends for these; only one of them interprets, calls functions, tells what became of a resource.
+    ours = {"stepfunctions": states.backends, "lambda": lambdas.backends, "cloudformation": stacks.backends}
     return ours[name]() if name in ours else get_backend(name)  # type: ignore[call-overload]
 
 

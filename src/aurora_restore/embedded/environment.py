@@ -30,7 +30,8 @@ def sealed() -> Iterator[None]:
 @contextmanager
 def serving(port: int) -> Iterator[None]:
     """Do as ``sealed`` does, and tell moto's state machines the port on which they reach the other services."""
-    with sealed(), _changed({"MOTO_PORT": str(port)}):
+    # Nobody starts machines here, and moto reads a thousand images into each region that it has.
+    with sealed(), _changed({"MOTO_PORT": str(port), "MOTO_EC2_LOAD_DEFAULT_AMIS": "false"}):
         yield
 
 

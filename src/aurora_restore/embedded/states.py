@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, Final
 
 from moto.core.base_backend import BackendDict
+from moto.stepfunctions import models as moto_records
 from moto.stepfunctions.parser import models as moto_states
 from moto.stepfunctions.parser.api import ExecutionStatus
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
@@ -59,6 +60,7 @@ def install(
     EnvironmentUnfitError when the installed moto is not built as expected.
     """
     waiting = _Waiting(clock)
+    kept = BackendDict(_Backend, "stepfunctions")
     _listeners[:] = [] if on_stopped is None else [on_stopped]
     _watchers[:] = [] if on_change is None else [on_change]
 
@@ -86,7 +88,9 @@ def install(
         (retrier_decl, "time", SimpleNamespace(sleep=sleep)),
         (EventManager, "_get_current_timestamp", staticmethod(clock.now)),
         (moto_states, "Execution", type("ClockedExecution", (_ClockedExecution,), {"waiting": waiting})),
-        (moto_states, "stepfunctions_parser_backends", BackendDict(_Backend, "stepfunctions")),
+        (moto_states, "stepfunctions_parser_backends", kept),
+        # CloudFormation would make its state machines where none runs.
+        (moto_records, "stepfunctions_backends", kept),
     )
 
 
