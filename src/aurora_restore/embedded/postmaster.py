@@ -53,13 +53,13 @@ class Postmaster:
         """Run the server on loopback and return its port: ``wanted`` if that is free."""
         if self._port is not None and self.running:
             return self._port
-        port = wanted if wanted is not None and _is_free(wanted) else _free_port()
+        port = wanted if wanted is not None and is_free(wanted) else free_port()
         for _ in range(START_ATTEMPTS):
             if self._launch(port, LOOPBACK):
                 self._port = port
                 return port
             # Somebody took the port after we looked, or the sessions of a server that was killed have yet to end.
-            port = port if _is_free(port) else _free_port()
+            port = port if is_free(port) else free_port()
             time.sleep(PAUSE_S)
         raise self._failed_to_start()
 
@@ -161,7 +161,8 @@ class Postmaster:
         return EnvironmentUnfitError(f"the database server did not start: {last}", advice=f"Its log is {self.log}.")
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Say whether a server could listen on this port of loopback."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -171,7 +172,8 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]

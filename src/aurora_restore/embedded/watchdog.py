@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 PROGRAMS = ("postgres", "initdb", "pg_basebackup")
+MARIADB = "mariadbd"
 # Everything else that could hold the directory back has ended within this, or never will.
 PATIENCE_S = 10.0
 
@@ -24,14 +25,18 @@ def processes_below(directory: Path) -> list[int]:
     """Return the processes that work on a data directory below ``directory``: servers, initdb and pg_basebackup.
 
     Asks the process table rather than postmaster.pid: a server that is just starting has not written that file, and the
-    number in a stale one may be anybody's by now. Every program of ours is started with ``-D`` as its first argument.
+    number in a stale one may be anybody's by now. Every program of PostgreSQL's is started with ``-D`` as its first
+    argument, and MariaDB's server with a file of settings that is below the directory too.
     """
-    found = []
-    for pid, command in _process_table():
-        program, ours, _ = command.partition(f" -D {directory}{os.sep}")
-        if ours and Path(program).name in PROGRAMS:
-            found.append(pid)
-    return found
+    return [pid for pid, command in _process_table() if _is_ours(command, directory)]
+
+
+def _is_ours(command: str, directory: Path) -> bool:
+    program, of_postgresql, _ = command.partition(f" -D {directory}{os.sep}")
+    if of_postgresql:
+        return Path(program).name in PROGRAMS
+    program, of_mariadb, _ = command.partition(f" --defaults-file={directory}{os.sep}")
+    return bool(of_mariadb) and Path(program).name == MARIADB
 
 
 def _process_table() -> Iterator[tuple[int, str]]:
@@ -55,11 +60,16 @@ def _command_of(entry: Path) -> str:
 
 
 def end_processes_below(directory: Path, *, gently: bool) -> None:
-    """End them all: with a checkpoint if ``gently``, at once if that takes too long or was not asked for."""
+    """End them all: with a checkpoint if ``gently``, at once if that takes too long or was not asked for.
+
+    MariaDB's server does not heed SIGINT, and takes SIGQUIT for a request to end in good order.
+    """
     signals = [signal.SIGINT] if gently else []
     for number in (*signals, signal.SIGQUIT, signal.SIGKILL):
         for pid in processes_below(directory):
             _send(pid, number)
+            # One that was made to stand still while its files were copied heeds nothing but a kill.
+            _send(pid, signal.SIGCONT)
         if _becomes_true(lambda: not processes_below(directory)):
             return
 
