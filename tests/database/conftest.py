@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,6 +80,23 @@ _DATABASE_FINGERPRINT = """
 """
 
 
+# pg_cron's table as it was before the first of its background workers ran; the wheel has no pg_cron.
+_STAND_IN = """
+    CREATE SCHEMA cron;
+    CREATE TABLE cron.job (
+        jobid bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, schedule text NOT NULL, command text NOT NULL,
+        nodename text NOT NULL DEFAULT 'localhost', nodeport int NOT NULL DEFAULT 5432,
+        database text NOT NULL DEFAULT current_database(), username text NOT NULL DEFAULT current_user,
+        active boolean NOT NULL DEFAULT true, jobname text
+    );
+    GRANT SELECT ON cron.job TO public;
+    ALTER TABLE cron.job ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY cron_job_policy ON cron.job USING (username = current_user);
+"""
+# Debian's package postgresql-15-cron.
+CRON_LIBRARY = Path("/usr/lib/postgresql/15/lib/pg_cron.so")
+
+
 @dataclass
 class Database:
     """One test's server."""
@@ -125,6 +143,21 @@ class Database:
         for database in ("postgres", "shop", "Große Daten"):
             rows += self.admin(_DATABASE_FINGERPRINT, database)
         return rows
+
+    def stream(self, slot: str) -> subprocess.Popen[bytes]:
+        """Let the master read from a logical slot of shop, and return the program that does."""
+        program = subprocess.Popen(
+            [
+                *(self.servers.binaries.path("pg_recvlogical"), "--host=127.0.0.1", f"--port={self.endpoint.port}"),
+                *(f"--username={self.master.user}", "--dbname=shop", f"--slot={slot}", "--start", "--file=-"),
+                *("--option=proto_version=1", "--option=publication_names=nothing", "--no-loop"),
+            ],
+            env={"PGPASSWORD": self.master.password}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        active = sql.SQL("SELECT 1 FROM pg_replication_slots WHERE active AND slot_name = {}").format(sql.Literal(slot))
+        while not self.admin(active):
+            assert program.poll() is None
+        return program
 
     def log_everything(self) -> Path:
         """Let the server log every statement from now on, into the file that is returned."""
@@ -190,6 +223,26 @@ def grant(preset: str | None = None, **fields: Any) -> Grant:
     return Grant.model_validate({"preset": preset, **fields})
 
 
+def _ready_for_leftovers(servers: PostgresServers, database: Database) -> None:
+    """Let copies have logical slots, and pg_cron where there is one: Debian's, or from 18 on a stand-in's tables."""
+    database.admin("ALTER SYSTEM SET wal_level = logical")
+    if database.version >= 180_000:
+        database.admin(sql.SQL("ALTER SYSTEM SET extension_control_path = {}").format(_stand_in(servers.directory)))
+    elif CRON_LIBRARY.exists():
+        database.admin("ALTER SYSTEM SET shared_preload_libraries = 'pg_cron'")
+
+
+def _stand_in(directory: Path) -> sql.Literal:
+    """Write an extension with pg_cron's name, table and row security, and return the path on which it is found."""
+    extensions = directory / "stand-in" / "extension"
+    extensions.mkdir(parents=True)
+    (extensions / "pg_cron.control").write_text("default_version = '1.6'\nrelocatable = false\nschema = pg_catalog\n")
+    (extensions / "pg_cron--1.6.sql").write_text(_STAND_IN)
+    for path in (extensions.parent, extensions, *extensions.iterdir()):
+        path.chmod(0o755)
+    return sql.Literal(f"{extensions.parent}:$system")
+
+
 def _fastest_place() -> Path | None:
     """Return a file system in memory with room for a handful of servers: a copy takes a tenth there."""
     memory = Path("/dev/shm")
@@ -213,6 +266,7 @@ def production(request: pytest.FixtureRequest) -> Iterator[PostgresServers]:
         for statement in _ROLES.split(";")[:-1]:
             database.query(database.master, statement, "postgres")
         database.query(database.master, _SHOP)
+        _ready_for_leftovers(servers, database)
         servers.stop("production")
         yield servers
 

@@ -150,11 +150,12 @@ _SESSIONS = """
       AND coalesce(backend_type, 'client backend') = 'client backend'
     GROUP BY usename ORDER BY usename
 """
-# Names differ in case only by accident: TimeZone is what SET timezone becomes.
+# Names differ in case only by accident: TimeZone is what SET timezone becomes. One that PostgreSQL does not know is an
+# application's own, which it treats like a superuser's.
 _SETTINGS = """
     SELECT r.rolname AS role, d.datname AS database, split_part(item, '=', 1) AS name,
            substr(item, strpos(item, '=') + 1) AS value,
-           coalesce(s.context LIKE 'superuser%', false) AND {is_refused} AS is_guarded
+           (s.name IS NULL OR s.context LIKE 'superuser%') AND {is_refused} AS is_guarded
     FROM pg_db_role_setting AS setting
     JOIN pg_roles AS r ON r.oid = setting.setrole
     LEFT JOIN pg_database AS d ON d.oid = setting.setdatabase
@@ -190,6 +191,6 @@ def _read_settings(connection: PgConnection) -> tuple[Setting, ...]:
     handed_out = connection.info.server_version >= _HANDED_OUT_SETTINGS
     is_refused = sql.SQL("NOT ({})").format(sql.SQL(is_superuser))
     if handed_out:
-        is_refused += sql.SQL(" AND NOT has_parameter_privilege(s.name, 'SET')")
+        is_refused += sql.SQL(" AND NOT has_parameter_privilege(split_part(item, '=', 1), 'SET')")
     with connection.cursor(row_factory=class_row(Setting)) as cursor:
         return tuple(cursor.execute(sql.SQL(_SETTINGS).format(is_refused=is_refused)))

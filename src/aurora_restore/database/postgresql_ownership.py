@@ -30,12 +30,14 @@ class OwnershipPlan:
     doubts: tuple[str, ...]
 
 
+# Not what REASSIGN leaves: default privileges and user mappings are about a role, not its things.
 _COUNTS = """
     SELECT r.rolname, count(*)::int
     FROM pg_shdepend AS d
     JOIN pg_roles AS r ON r.oid = d.refobjid
     JOIN pg_database AS here ON here.datname = current_database()
     WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype = 'o' AND r.rolname = ANY (%s)
+      AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
       AND (d.dbid = here.oid OR d.dbid = 0 AND d.classid = 'pg_database'::regclass AND d.objid = here.oid)
     GROUP BY r.rolname
 """
