@@ -365,9 +365,11 @@ def test_ctrl_c_reaches_the_account_and_not_its_servers(home: Path) -> None:
 def start_account(home: Path, *, remove_on_death: bool) -> subprocess.Popen[str]:
     """Start a process that has a server running on `home`, and waits; its next line is its watchdog's number."""
     script = f"""
-        import sys
+        import signal, sys
         from pathlib import Path
         from aurora_restore.embedded.dataplane import MasterUser
+        # Whoever runs the tests in the background may have it ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         from aurora_restore.embedded.postgres import PostgresServers
         with PostgresServers(Path({str(home)!r}), remove_on_death={remove_on_death}) as servers:
             servers.create("one", MasterUser("shop_admin", "testing"), "shop")

@@ -8,7 +8,7 @@ from botocore.config import Config
 
 from aurora_restore.aws.clients import ONE_ATTEMPT, PATIENT, Clients
 from aurora_restore.aws.deployment import Deployment
-from aurora_restore.embedded import account_state, aurora, handlers, lambdas, rules, shipped, stacks, states
+from aurora_restore.embedded import account_state, aurora, handlers, lambdas, rules, shipped, stacks, states, tables
 from aurora_restore.embedded.account_state import AccountState
 from aurora_restore.embedded.aurora_records import Durations
 from aurora_restore.embedded.clock import EmbeddableClock
@@ -51,6 +51,7 @@ class EmbeddedAccount:
         self._client_config = client_config
         lambdas.install(self.functions)
         stacks.install()
+        tables.install()
         states.install(clock, self._functions_client, self._tell_of_stop, gate.on_change if gate else None)
 
     def __enter__(self) -> Self:
