@@ -47,9 +47,9 @@ def test_an_unexpected_error_shows_its_type_and_place_and_nothing_else() -> None
     assert json.loads(log)["error"] == "ValueError"
 
 
-def test_an_event_without_an_id_is_an_unexpected_error() -> None:
+def test_an_event_without_an_id_is_an_unexpected_error(bare: Stage) -> None:
     """A hand-started function, with nothing in its hands."""
-    error, _ = logged(Step.COPY_SNAPSHOT, lambda: None, {})
+    error, _ = logged(Step.COPY_SNAPSHOT, lambda: bare.world, {})
     assert "KeyError in CopySnapshot" in str(error)
 
 
