@@ -47,7 +47,7 @@ def test_what_has_the_same_dimensions_is_one_line() -> None:
 
 
 def test_accounts_in_one_process_do_not_mix() -> None:
-    """Powertools' Metrics keeps what it holds for the whole process: two executions at once would write each other's."""
+    """Powertools' Metrics keeps what it holds for the whole process: two executions at once would mix."""
     first = written(Measurement(Metric.STEP_ERRORS, 1))
     second = written(Measurement(Metric.THROTTLED_CALLS, 2), operation_id=None)
     assert "ThrottledCalls" not in first[0]
