@@ -1,0 +1,41 @@
+"""The CDK app: it makes the template that is shipped, and cdk-nag refuses what nobody answers for."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra import SHIPPED_TEMPLATE
+
+cdk = pytest.importorskip("aws_cdk")
+
+pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="CDK needs node, which is not here")
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quiet_node() -> Iterator[None]:
+    """As the Makefile has it: CDK unpacks itself into .venv, and says nothing of node's age."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("JSII_RUNTIME_PACKAGE_CACHE_ROOT", str(REPOSITORY / ".venv" / "jsii"))
+        environment.setenv("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
+        yield
+
+
+def test_the_shipped_template_is_what_the_app_makes() -> None:
+    """Whoever changes infra/ runs make synth, and commits the template with it."""
+    from infra.shipped import synthesised  # noqa: PLC0415  the import starts node
+
+    assert SHIPPED_TEMPLATE.read_text(encoding="utf-8") == synthesised(), "run make synth"
+
+
+def test_cdk_nag_refuses_what_nobody_answers_for(tmp_path: Path) -> None:
+    """The gate is one: a topic that takes messages in clear ends the synthesis."""
+    from infra.app import build  # noqa: PLC0415  the import starts node
+
+    app = build(str(tmp_path))
+    cdk.aws_sns.CfnTopic(app.node.find_child("Pipeline"), "Open")
+    with pytest.raises(RuntimeError, match="AwsSolutions-SNS3"):
+        app.synth()
