@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,20 @@ def test_the_shipped_template_is_what_the_app_makes() -> None:
     from infra.shipped import synthesised  # noqa: PLC0415  the import starts node
 
     assert SHIPPED_TEMPLATE.read_text(encoding="utf-8") == synthesised(), "run make synth"
+
+
+def test_a_folder_of_requests_becomes_schedules(tmp_path: Path) -> None:
+    """-c schedules=FOLDER -c stack=NAME: each request of the timetable, with the alarm on its target's age."""
+    from infra.app import build  # noqa: PLC0415  the import starts node
+
+    example = files("aurora_restore.cli").joinpath("example.yaml").read_text(encoding="utf-8")
+    (tmp_path / "nightly.yaml").write_text(example, encoding="utf-8")
+    (tmp_path / "schedules.yaml").write_text('nightly.yaml: "rate(1 day)"\n')
+    app = build(str(tmp_path / "out"), {"schedules": str(tmp_path), "stack": "team-a"})
+    resources = app.synth().get_stack_by_name("team-a").template["Resources"]
+    (schedule,) = (each for each in resources.values() if each["Type"] == "AWS::Scheduler::Schedule")
+    assert schedule["Properties"]["ScheduleExpression"] == "rate(1 day)"
+    assert [name for name in resources if name.startswith("ScheduleNightly") and name.endswith("NoSuccessAlarm")]
 
 
 def test_cdk_nag_refuses_what_nobody_answers_for(tmp_path: Path) -> None:
