@@ -10,13 +10,6 @@ SNAPSHOT_CHECK = (
         on=[r.OPERATIONS_BY_TARGET],
         why="Earlier operations on the target: one that failed may have taken the target's shape with it (I9).",
     ),
-    allow(
-        "FreeLocks",
-        "dynamodb:DeleteItem",
-        on=[r.STATE_TABLE],
-        when=r.LOCKS_ONLY,
-        why="Frees the lock of an operation whose execution ended without letting go (I3, I4). Locks, no records.",
-    ),
     allow("SeeExecutions", "states:DescribeExecution", on=[r.EXECUTIONS], why="Whether a lock's holder still runs."),
     allow(
         "ReadClusters",

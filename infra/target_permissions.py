@@ -199,9 +199,10 @@ SETUP_DB_USERS = (
     ),
     allow(
         "KeepUsersSecrets",
-        "secretsmanager:DescribeSecret secretsmanager:GetSecretValue secretsmanager:PutSecretValue",
+        "secretsmanager:DescribeSecret secretsmanager:GetSecretValue secretsmanager:PutSecretValue "
+        "secretsmanager:UpdateSecretVersionStage",
         on=r.USERS_SECRETS,
-        why="Reads each user's password, and brings the endpoint beside it up to date.",
+        why="Gives each user a new password, kept beside the old one until the database has it (I6, I7).",
     ),
     allow(
         "MakeUsersSecrets",

@@ -50,14 +50,15 @@ class Variation:
 def prepare(rig: Rig) -> None:
     """Give the account its networks, keys and parameter groups, and remember every variation's world."""
     for region, name in ((EAST, SOURCE), (WEST, TARGET)):
-        _equip(rig, region, name)
+        equip(rig, region, name)
     for variation in VARIATIONS.values():
         rig.empty(_QUICK)
         variation.make(rig)
         rig.keep(variation.name)
 
 
-def _equip(rig: Rig, region: str, name: str) -> None:
+def equip(rig: Rig, region: str, name: str) -> None:
+    """Give a region its networks, key and parameter groups."""
     ec2, rds, kms = (rig.client(service, region) for service in ("ec2", "rds", "kms"))
     vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     subnets = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]][:3]
