@@ -54,13 +54,14 @@ def _key_statements() -> list[Statement]:
             "Resource": "*",
             "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": own_logs}},
         },
+        # AWS documents no condition that holds for these calls to KMS, and an alarm that could not use the key would be
+        # lost without a word. Whose alarms and which rule may send, the policies of topic and queue say.
         {
             "Sid": "AlarmsToTopicAndEventsToQueue",
             "Effect": "Allow",
             "Principal": {"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]},
             "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
             "Resource": "*",
-            "Condition": {"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}},
         },
     ]
 

@@ -103,7 +103,7 @@ class TestKey:
         assert deployed.properties("Key")["EnableKeyRotation"] is True
 
     def test_serves_the_services_that_write_without_a_role_of_ours(self, deployed: Deployed) -> None:
-        """Logs, alarms and events: each may use the key for this stack's or this account's things only."""
+        """Logs may use it for this stack's groups only; alarms and events reach no more than topic and queue let them."""
         account, logs, others = deployed.properties("Key")["KeyPolicy"]["Statement"]
         assert account["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
         assert logs["Principal"] == {"Service": f"logs.{REGION}.amazonaws.com"}
@@ -112,7 +112,7 @@ class TestKey:
         groups = {deployed.properties(name)["LogGroupName"] for name in of_type("AWS::Logs::LogGroup")}
         assert all(any(fnmatch(f"{prefix}{group}", pattern) for pattern in patterns) for group in groups)
         assert others["Principal"] == {"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]}
-        assert others["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+        assert others["Action"] == ["kms:Decrypt", "kms:GenerateDataKey*"]
 
     def test_is_not_made_where_there_is_one(self) -> None:
         """ExistingKeyArn takes the place of the stack's own key everywhere."""
