@@ -103,7 +103,7 @@ class TestKey:
         assert deployed.properties("Key")["EnableKeyRotation"] is True
 
     def test_serves_the_services_that_write_without_a_role_of_ours(self, deployed: Deployed) -> None:
-        """Logs may use it for this stack's groups only; alarms and events reach no more than topic and queue let them."""
+        """Logs for this stack's groups only; alarms and events reach no more than topic and queue let them."""
         account, logs, others = deployed.properties("Key")["KeyPolicy"]["Statement"]
         assert account["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
         assert logs["Principal"] == {"Service": f"logs.{REGION}.amazonaws.com"}
