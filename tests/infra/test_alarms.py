@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 from infra.alarm_table import ALARMS, LOOKS_EVERY_MINUTES, THRESHOLDS, Alarm, Missing
 
-from aurora_restore.cloudformation.freshness import freshness_alarm, freshness_alarm_id, longest_gap_h
+from aurora_restore.cloudformation.freshness import (
+    freshness_alarm,
+    freshness_alarm_id,
+    kept_schedules,
+    longest_gap_h,
+    scheduled,
+)
 from aurora_restore.measurements import NAMESPACE, Metric
 from aurora_restore.operation import Step
 from aurora_restore.request import RestoreRequest
@@ -205,6 +211,18 @@ def test_the_longest_gap_of_a_schedule_is_known(expression: str, hours: float | 
     """Rather too long than too short: an alarm that rings each Monday is not heard on Tuesday."""
     assert longest_gap_h(expression) == hours
     assert (freshness_alarm(NIGHTLY, expression) is None) == (hours is None)
+
+
+def test_a_schedule_that_is_replaced_takes_its_alarm_along() -> None:
+    """One that starts once has none; the others of the stack stay with theirs."""
+    weekly = NIGHTLY.model_copy(update={"name": "weekly"})
+    before = {**scheduled(NIGHTLY, "rate(1 day)"), **scheduled(weekly, "rate(7 days)")}
+    assert len(before) == 4
+    resources = {**shipped()["Resources"], **before}
+    once = scheduled(NIGHTLY, "at(2027-01-31T03:10:00)")
+    assert len(once) == 1
+    assert kept_schedules(resources, once) == scheduled(weekly, "rate(7 days)")
+    assert kept_schedules(resources, {}) == before
 
 
 # The dashboard

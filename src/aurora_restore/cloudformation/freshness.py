@@ -1,13 +1,14 @@
-"""The alarm that comes with a schedule: its target was not restored in time, whatever the reason, even if nothing ran.
+"""A schedule, and the alarm that comes with it: the target was not restored in time, whatever the reason.
 
 It refers to what every deployment's template has: Topic, AlarmTopicArn and HasAlarmTopic.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from aurora_restore import names
-from aurora_restore.cloudformation.schedules import schedule_id
+from aurora_restore.cloudformation.schedules import schedule_id, schedule_resource
 from aurora_restore.measurements import NAMESPACE, Metric
 from aurora_restore.request import RestoreRequest
 
@@ -23,9 +24,38 @@ _PERIOD_S = 1800
 _PERIODS = 2
 
 
+_SCHEDULE_TYPE, _ALARM_TYPE = "AWS::Scheduler::Schedule", "AWS::CloudWatch::Alarm"
+_SUFFIX = "NoSuccessAlarm"
+
+Resource = Mapping[str, Any]
+
+
+def scheduled(request: RestoreRequest, expression: str) -> dict[str, Resource]:
+    """Return the schedule that starts a request, and its alarm if it has one, by their logical ids.
+
+    Raises RequestError for an expression that Scheduler would refuse.
+    """
+    schedule, alarm = schedule_resource(request, expression), freshness_alarm(request, expression)
+    return {schedule_id(request): schedule, **({} if alarm is None else {freshness_alarm_id(request): alarm})}
+
+
+def kept_schedules(resources: Mapping[str, Resource], replaced: Mapping[str, Resource]) -> dict[str, Resource]:
+    """Return the schedules with their alarms among a stack's resources, but for those that are ``replaced``."""
+    return {
+        id_: resource
+        for id_, resource in resources.items()
+        if _is_of_schedule(id_, resource) and id_.removesuffix(_SUFFIX) not in replaced
+    }
+
+
+def _is_of_schedule(id_: str, resource: Resource) -> bool:
+    kind = resource.get("Type")
+    return kind == _SCHEDULE_TYPE or (kind == _ALARM_TYPE and id_.endswith(_SUFFIX))
+
+
 def freshness_alarm_id(request: RestoreRequest) -> str:
     """Return the logical id of the alarm on a request's schedule."""
-    return f"{schedule_id(request)}NoSuccessAlarm"
+    return f"{schedule_id(request)}{_SUFFIX}"
 
 
 def freshness_alarm(request: RestoreRequest, expression: str) -> dict[str, Any] | None:
