@@ -1,7 +1,8 @@
 """Databases without servers: each volume has its logins, as a server has in its catalogue, and knows its data."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -21,6 +22,7 @@ from aurora_restore.database.scripts import Script, Session
 from aurora_restore.database_request import Logins
 from aurora_restore.embedded.dataplane import MasterUser
 from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError
+from tests.steps.sessions import Contents, FakeSession
 
 # RDS's own logins, of which no engine speaks.
 IAM_LOGIN = "(IAM)"
@@ -34,6 +36,7 @@ class Volume:
     master: str
     logins: dict[str, str]
     port: int | None = None
+    contents: dict[str, Contents] = field(default_factory=dict)
 
 
 @dataclass
@@ -47,12 +50,12 @@ class Databases:
 
     # What the emulated Aurora asks
 
-    def create(self, volume: str, master: MasterUser, database: str | None) -> None:
+    def create(self, volume: str, master: MasterUser, database: str | None, engine: str = "") -> None:  # noqa: ARG002
         self.volumes[volume] = Volume(database or volume, master.name, {master.name: master.password})
 
     def clone(self, origin: str, volume: str) -> None:
         known = self.volumes[origin]
-        self.volumes[volume] = Volume(known.data, known.master, dict(known.logins))
+        self.volumes[volume] = Volume(known.data, known.master, dict(known.logins), contents=deepcopy(known.contents))
 
     def start(self, volume: str, port: int | None) -> int:
         taken = {each.port for each in self.volumes.values()}
@@ -123,8 +126,10 @@ class Databases:
     def read_script(self, text: str) -> Script:
         return read_script(text)
 
-    def session(self, endpoint: Endpoint, login: Login, database: str) -> AbstractContextManager[Session]:
-        raise NotImplementedError
+    @contextmanager
+    def session(self, endpoint: Endpoint, login: Login, database: str) -> Iterator[Session]:
+        volume = self._enter(endpoint, login)
+        yield FakeSession(volume.contents.setdefault(database, Contents()), login.user)
 
     def passwords(self) -> set[str]:
         """Return every password that was tried or is set."""

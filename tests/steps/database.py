@@ -1,6 +1,7 @@
 """A database engine with a memory: roles in a dictionary, as a server has them in its catalogue."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from aurora_restore.database.engine import (
@@ -18,6 +19,7 @@ from aurora_restore.database.postgresql_script import read_script
 from aurora_restore.database.scripts import Script, Session
 from aurora_restore.database_request import Logins
 from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError
+from tests.steps.sessions import Contents, FakeSession
 
 
 @dataclass
@@ -31,6 +33,8 @@ class FakeDatabase:
     refuses: str = ""
     remarked: tuple[str, ...] = ()
     applied: int = 0
+    contents: dict[str, Contents] = field(default_factory=dict)
+    on_statement: Callable[[str], None] = lambda _: None
     tried: list[tuple[Endpoint, Login]] = field(default_factory=list)
 
     def plan(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[Change, ...]:
@@ -76,8 +80,13 @@ class FakeDatabase:
     def read_script(self, text: str) -> Script:
         return read_script(text)
 
-    def session(self, endpoint: Endpoint, login: Login, database: str) -> AbstractContextManager[Session]:
-        raise NotImplementedError
+    @contextmanager
+    def session(self, endpoint: Endpoint, login: Login, database: str) -> Iterator[Session]:
+        self._answer(endpoint, login)
+        role = self.roles.get(login.user)
+        if role is not None and not role.iam and role.password != login.password:
+            raise DatabaseRefusedError(f"{endpoint} refused to let {login.user} into database {database}")
+        yield FakeSession(self.contents.setdefault(database, Contents()), login.user, self.on_statement)
 
     def passwords(self) -> set[str]:
         known = {login.password for _, login in self.tried}

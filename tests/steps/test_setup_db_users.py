@@ -14,6 +14,7 @@ from aurora_restore.errors import (
     UnexpectedError,
 )
 from aurora_restore.operation import DatabaseWork, Intent, Step
+from aurora_restore.request import RestoreRequest
 from tests.steps.database import FakeDatabase
 from tests.steps.world import WEST, Stage
 
@@ -23,10 +24,7 @@ USERS = Step.SETUP_DB_USERS
 def with_users(stage: Stage, *users: dict[str, Any], **more: Any) -> Stage:
     """Let the stage's operation, restored already, have asked for other users."""
     stage.ask(users=list(users), **more)
-    store, operation = stage.world.store, stage.operation()
-    request = operation.wanted.model_validate(stage.request)
-    changed = operation.with_(request=request, version=operation.version + 1)
-    store.state.write([store.operations.write(changed)])
+    stage.rewrite(request=RestoreRequest.parse(stage.request))
     return stage
 
 
@@ -72,10 +70,8 @@ def test_the_engine_is_given_the_managed_master_and_the_new_endpoint(usable: Sta
 
 def begin_again(stage: Stage) -> None:
     """Let the record know nothing of the step, as if its function had been killed before it could write."""
-    store, operation = stage.world.store, stage.operation()
-    steps = {step: record for step, record in operation.steps.items() if step is not USERS}
-    changed = operation.with_(steps=steps, database_work=DatabaseWork(), version=operation.version + 1)
-    store.state.write([store.operations.write(changed)])
+    steps = {step: record for step, record in stage.operation().steps.items() if step is not USERS}
+    stage.rewrite(steps=steps, database_work=DatabaseWork())
 
 
 def test_run_twice_nothing_changes(usable: Stage) -> None:

@@ -416,7 +416,11 @@ def test_more_tags_than_aws_takes_are_refused(stage: Stage) -> None:
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [("no json", "is not a JSON object"), ("[1]", "is not a JSON object"), ('{"user": "app"}', "holds no password")],
+    [
+        ("no json", "is not a JSON object"),
+        ("[1]", "is not a JSON object"),
+        ('{"username": "admin"}', "is for the user admin, not for app"),
+    ],
 )
 def test_a_secret_that_cannot_be_used_is_refused(stage: Stage, value: str, said: str) -> None:
     """Without a word of what is in it (I6)."""
@@ -424,6 +428,33 @@ def test_a_secret_that_cannot_be_used_is_refused(stage: Stage, value: str, said:
     told = problems(stage)
     assert said in told
     assert value not in told
+
+
+def test_a_secret_without_a_password_to_keep_is_refused(stage: Stage) -> None:
+    """For one that is rotated it does not matter."""
+    stage.client("secretsmanager").create_secret(Name=stage.secret, SecretString='{"username": "app"}')
+    stage.ask(users=[{"name": "app", "secret": stage.secret, "password": "keep"}])
+    assert f"the secret {stage.secret} holds no password to keep for app" in problems(stage)
+
+
+@pytest.mark.parametrize(
+    ("described", "said"),
+    [
+        ({"OwningService": "redshift"}, "belongs to redshift, which alone changes it"),
+        ({"PrimaryRegion": EAST}, f"in {WEST} is a replica of the one in {EAST}"),
+    ],
+)
+def test_a_secret_that_is_not_ours_to_change_is_refused(stage: Stage, described: dict[str, str], said: str) -> None:
+    """Its new password would be refused when the old target is gone."""
+    secrets = stage.client("secretsmanager")
+    secrets.create_secret(Name=stage.secret, SecretString="{}")
+    secrets.meta.events.register(
+        "after-call.secrets-manager.DescribeSecret", lambda parsed, **_: parsed.update(described), unique_id="owned"
+    )
+    try:
+        assert said in problems(stage)
+    finally:
+        secrets.meta.events.unregister("after-call.secrets-manager.DescribeSecret", unique_id="owned")
 
 
 def test_a_secret_that_is_being_deleted_is_refused(stage: Stage) -> None:

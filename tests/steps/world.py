@@ -394,6 +394,12 @@ class Stage:
         """Call the last step with what the state machine would give it: the last result, or what it caught."""
         return self.call(Step.SNS_NOTIFICATION, operation=operation, outcome=outcome or {"status": "DONE"})
 
+    def rewrite(self, **changes: Any) -> None:
+        """Change the operation's record behind its back."""
+        store, operation = self.world.store, self.operation()
+        changed = operation.with_(**changes, version=operation.version + 1)
+        store.state.write([store.operations.write(changed)])
+
     def fail(self, error: Exception) -> Result:
         """Call the last step as the state machine does after a step has raised."""
         cause = {"errorMessage": str(error), "errorType": type(error).__name__, "stackTrace": []}
@@ -444,9 +450,9 @@ class Stage:
         lock = self.world.store.locks.held(WEST, self.target)
         return lock.operation_id if lock else None
 
-    def secret_value(self, name: str, region: str = WEST) -> dict[str, Any]:
-        """Return the JSON in a secret."""
-        answer = self.client("secretsmanager", region).get_secret_value(SecretId=name)
+    def secret_value(self, name: str, region: str = WEST, label: str = "AWSCURRENT") -> dict[str, Any]:
+        """Return the JSON in a secret's version."""
+        answer = self.client("secretsmanager", region).get_secret_value(SecretId=name, VersionStage=label)
         value: dict[str, Any] = json.loads(answer["SecretString"])
         return value
 

@@ -83,7 +83,7 @@ class Secrets:
 
     def version(self, arn: str, version_id: str | None) -> Secret | None:
         """Return a secret's version, the current one for None; None where there is no such version."""
-        which = {"VersionId": version_id} if version_id else {}
+        which = {"VersionId": version_id} if version_id else {"VersionStage": _CURRENT}
         answer = call(self._client.get_secret_value, tolerate=_MISSING, SecretId=arn, **which)
         return None if answer is None else Secret(arn, _parse(arn, answer.get("SecretString")))
 

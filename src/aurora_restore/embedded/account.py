@@ -8,7 +8,19 @@ from botocore.config import Config
 
 from aurora_restore.aws.clients import ONE_ATTEMPT, PATIENT, Clients
 from aurora_restore.aws.deployment import Deployment
-from aurora_restore.embedded import account_state, aurora, handlers, lambdas, rules, shipped, stacks, states, tables
+from aurora_restore.embedded import (
+    account_state,
+    aurora,
+    buckets,
+    handlers,
+    lambdas,
+    rules,
+    secret_versions,
+    shipped,
+    stacks,
+    states,
+    tables,
+)
 from aurora_restore.embedded.account_state import AccountState
 from aurora_restore.embedded.aurora_records import Durations
 from aurora_restore.embedded.clock import EmbeddableClock
@@ -51,7 +63,9 @@ class EmbeddedAccount:
         self._client_config = client_config
         lambdas.install(self.functions)
         stacks.install()
+        buckets.install()
         tables.install()
+        secret_versions.install()
         states.install(clock, self._functions_client, self._tell_of_stop, gate.on_change if gate else None)
 
     def __enter__(self) -> Self:

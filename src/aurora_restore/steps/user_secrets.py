@@ -61,7 +61,8 @@ def prepare(journal: Journal, world: World, secrets: Secrets, user: User, name: 
     stored = secrets.version(secret.arn, version)
     if stored is None:
         raise NotReadyError(f"the new version of the secret {name} was made and cannot be seen yet")
-    return UserSecret(secret, stored, version)
+    # A secret's first version is current at once, whatever it was to be.
+    return UserSecret(secret, stored, version if secret.current else None)
 
 
 def publish(journal: Journal, secrets: Secrets, prepared: UserSecret) -> None:
