@@ -14,7 +14,10 @@ def add_rule(
     ends_operations: aws_lambda.CfnFunction,
     dead_letters: aws_sqs.CfnQueue,
 ) -> aws_events.CfnRule:
-    """Send the events of executions that were stopped or timed out to the function that ends operations."""
+    """Send the events of executions that were stopped or timed out to the function that ends operations.
+
+    Not of those that failed: they have been there already, or could not be told, and then an alarm rings.
+    """
     target = aws_events.CfnRule.TargetProperty(
         id=ends_operations.logical_id,
         arn=ends_operations.attr_arn,
