@@ -5,7 +5,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -21,6 +21,7 @@ class FakeDynamoDB:
         """Take who is told of every call: a function of action and parameters."""
         self.items: dict[tuple[str, str], Item] = {}
         self._hear = hear
+        self.before_write: Callable[[], None] = lambda: None
 
     def get_item(self, **parameters: Any) -> Item:
         self._hear("GetItem", parameters)
@@ -29,6 +30,7 @@ class FakeDynamoDB:
 
     def put_item(self, **parameters: Any) -> Item:
         self._hear("PutItem", parameters)
+        self.before_write()
         if not self._holds(parameters, parameters["Item"]):
             raise _refused("PutItem", "ConditionalCheckFailedException")
         self.items[_key(parameters["TableName"], parameters["Item"])] = parameters["Item"]
@@ -36,6 +38,7 @@ class FakeDynamoDB:
 
     def transact_write_items(self, **parameters: Any) -> Item:
         self._hear("TransactWriteItems", parameters)
+        self.before_write()
         writes = [next(iter(write.items())) for write in parameters["TransactItems"]]
         held = [self._holds(body, body.get("Item") or body["Key"]) for _, body in writes]
         if not all(held):

@@ -188,6 +188,7 @@ class Stage:
         self.database = FakeDatabase()
         self.engine_for: Callable[[str], Engine] = self._fake
         self.running: set[str] = set()
+        self.time_left: Callable[[], float] | None = None  # seconds until the function ends; None: no limit
         self.random = Random(self.number)  # noqa: S311 no key is made of it but the test's own
         self.request: Any = self.asked()
         self._first_call = len(country.recorder.calls)
@@ -352,6 +353,10 @@ class Stage:
         executions = FakeExecutions(self.running)
         return replace(opened, engine_for=self.engine_for, random=self.random, executions=executions)
 
+    def get_remaining_time_in_millis(self) -> int:
+        """Speak as Lambda's context does: this stage is the second argument of its functions."""
+        return 0 if self.time_left is None else round(self.time_left() * 1000)
+
     def call(self, step: Step, *, operation: str | None = None, **event: Any) -> Result:
         """Call a step's function once, as the state machine does."""
         execution = operation or self.execution
@@ -364,7 +369,7 @@ class Stage:
         function = Function(step, lambda: world, self._country.logger)
         recorder.is_on = True
         try:
-            return function(event, None)
+            return function(event, None if self.time_left is None else self)
         finally:
             recorder.is_on = False
 

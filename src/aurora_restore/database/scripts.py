@@ -106,17 +106,19 @@ class Session(Protocol):
 
 
 def run_script(
-    session: Session, script: Script, *, operation_id: str, number: int, limit_s: float, time_left: Callable[[], float]
+    session: Session,
+    script: Script,
+    *,
+    operation_id: str,
+    number: int,
+    timeout_s: Callable[[], float],
+    may_go_on: Callable[[], bool],
 ) -> bool:
     """Run what is not yet done of the request's ``number``-th script; return False when the time was up first.
 
-    A statement gets ``limit_s``, or what is left if that is less: one as long as that must be the first of its call.
-    Raises what ``Session`` raises.
+    ``timeout_s`` says how long the next statement may take, ``may_go_on``, asked after each that was run by itself,
+    whether the next may be begun. Raises what ``Session`` raises.
     """
-
-    def timeout_s() -> float:
-        return min(limit_s, time_left())
-
     done = session.marks(operation_id).get(number, 0)
     left = script.statements[done:]
     if not left:
@@ -127,7 +129,7 @@ def run_script(
     # What an earlier session was told by SET is gone with it.
     session.run([each for each in script.statements[:done] if each.only_sets], None, timeout_s)
     for place, statement in enumerate(left, start=done):
-        if place > done and time_left() < limit_s:
+        if place > done and not may_go_on():
             return False
         session.run([statement], Mark(operation_id, number, place + 1), timeout_s)
     return True

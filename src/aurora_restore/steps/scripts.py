@@ -45,7 +45,7 @@ def _run(site: Site, number: int, script: SqlScript) -> bool:
     read = site.engine.read_script(script.text or "")
     if read.mistakes:
         raise ScriptFailedError("; ".join(mistakes(script, read)))
-    database = site.database(script.database)
+    database, limit_s = site.database(script.database), script.timeout_minutes * 60
     run = ScriptRun(file=script.file, sha256=sha256(script), statements=len(read.statements))
     detail = f"{run.file} (SHA-256 {run.sha256}, {run.statements} statements) in database {database}"
     site.journal.intend("RunSql", site.cluster_arn, detail)
@@ -56,8 +56,8 @@ def _run(site: Site, number: int, script: SqlScript) -> bool:
                 read,
                 operation_id=site.operation.operation_id,
                 number=number,
-                limit_s=script.timeout_minutes * 60,
-                time_left=site.budget.left,
+                timeout_s=lambda: min(limit_s, site.budget.left()),
+                may_go_on=lambda: site.budget.allows(limit_s),
             )
         except StatementError as error:
             where = f"{script.file}, line {error.line}"

@@ -1,0 +1,248 @@
+"""Step 7 after the users: the request's SQL runs once, and checks hold before anybody hears of a success."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from aurora_restore.database.scripts import Answer
+from aurora_restore.errors import RequestError, ScriptFailedError, VerificationFailedError
+from aurora_restore.operation import Step
+from tests.steps.sessions import Contents
+from tests.steps.test_setup_db_users import with_users
+from tests.steps.world import Stage
+
+USERS, CHECK = Step.SETUP_DB_USERS, Step.SNAPSHOT_CHECK
+SECRET_WORD = "hunter2"
+MASK = "UPDATE people SET name = 'hunter2'"
+TWO_FILES = [
+    {"file": "mask.sql", "text": f"{MASK};\nDELETE FROM cards"},
+    {"file": "more.sql", "text": "-- aurora-restore: no transaction\nVACUUM;\nANALYZE", "database": "other"},
+]
+
+
+def asking(stage: Stage, **more: Any) -> Stage:
+    """Let the stage's operation have asked for SQL and checks too."""
+    return with_users(stage, *stage.request["users"], **more)
+
+
+def orders(stage: Stage) -> Contents:
+    """Return what is in the cluster's first database."""
+    return stage.database.contents.setdefault("orders", Contents())
+
+
+def test_the_files_are_run_in_their_order_and_their_databases(usable: Stage) -> None:
+    """As the master, who owns everything; the verdict counts them, and no mark is left."""
+    asking(usable, sql=TWO_FILES)
+    assert usable.call(USERS)["reason"].endswith("2 SQL files run")
+    assert orders(usable).ran == [MASK, "DELETE FROM cards"]
+    assert usable.database.contents["other"].ran == ["VACUUM", "ANALYZE"]
+    assert not orders(usable).marked
+    assert usable.database.tried[-1][1].user == "postgres"
+
+
+def test_the_audit_has_a_file_s_hash_and_never_its_text(usable: Stage) -> None:
+    """I6: nor have the message, the log and the execution's history. The record needs the text, to run it."""
+    asking(usable, sql=TWO_FILES)
+    usable.run(Step.SNS_NOTIFICATION)
+    details = [event.detail for event in usable.events() if event.action == "RunSql"]
+    assert len(details) == 2
+    assert details[0].startswith("mask.sql (SHA-256 ")
+    assert details[0].endswith(", 2 statements) in database orders")
+    (message,) = usable.messages()
+    assert [script["file"] for script in message["event"]["scripts"]] == ["mask.sql", "more.sql"]
+    assert "SQL:      mask.sql, more.sql" in message["text"]
+    told = "".join(str(event) for event in usable.events()) + str(message) + usable.log
+    assert SECRET_WORD not in told
+
+
+def test_a_refused_statement_fails_the_operation_with_file_and_line(usable: Stage) -> None:
+    """Nothing of it is left, and what a resumed operation does is said."""
+    asking(usable, sql=TWO_FILES)
+    orders(usable).refused["DELETE FROM cards"] = 'relation "cards" does not exist (SQLSTATE 42P01)'
+    with pytest.raises(ScriptFailedError, match=r'mask\.sql, line 2: relation "cards" does not exist.*resume'):
+        usable.call(USERS)
+    assert orders(usable).ran == []
+
+
+def test_a_resumed_operation_runs_no_file_twice(usable: Stage) -> None:
+    """And touches neither users nor leftovers again: the first file may have made what that would undo."""
+    asking(usable, sql=TWO_FILES)
+    usable.database.contents["other"] = Contents(refused={"ANALYZE": "no (SQLSTATE 42501)"})
+    with pytest.raises(ScriptFailedError) as failed:
+        usable.call(USERS)
+    usable.fail(failed.value)
+    usable.database.contents["other"].refused.clear()
+    usable.execution = f"{usable.operation_id}.2"
+    usable.run(USERS)
+    assert len(orders(usable).ran) == 2
+    assert usable.database.contents["other"].ran == ["VACUUM", "ANALYZE"]
+    assert usable.database.applied == 1
+
+
+def test_killed_at_any_statement_each_is_run_once(prepared: Callable[[Step | None], Stage]) -> None:
+    """The mark stands in the database, not in the record: the function may die between the two."""
+    places = 0
+    for deadly in range(1, 100):
+        stage = asking(prepared(Step.CHECK_RESTORE_STATUS), sql=TWO_FILES)
+        heard = 0
+
+        def kill(*_: Any, deadly: int = deadly, **__: Any) -> None:
+            nonlocal heard
+            heard += 1
+            if heard == deadly:
+                raise SystemExit("killed")
+
+        stage.database.on_statement = kill
+        stage.tables.before_write = kill
+        try:
+            stage.call(USERS)
+        except SystemExit:
+            places += 1
+            stage.finish(USERS)
+        else:
+            break
+        assert len(orders(stage).ran) == 2, deadly
+        assert stage.database.contents["other"].ran == ["VACUUM", "ANALYZE"], deadly
+    assert places == 15
+
+
+def test_what_the_function_has_no_time_for_is_done_at_its_next_call(usable: Stage) -> None:
+    """A file that may take ten minutes is not begun in the last five, and a statement gets no more than is left."""
+    asking(usable, sql=[*TWO_FILES, {"file": "last.sql", "text": "SELECT 1", "timeout_minutes": 1}])
+    left = [600.0]
+    usable.time_left = lambda: left[0]
+
+    def take_long(statement: str) -> None:
+        left[0] -= 300 if statement == "DELETE FROM cards" else 0
+
+    usable.database.on_statement = take_long
+    first = usable.call(USERS)
+    assert (first["status"], first["reason"]) == ("WAIT", "1 of 3 SQL files are run")
+    assert orders(usable).timeouts_s == [570, 570]
+    left[0] = 500.0
+    assert usable.call(USERS)["status"] == "DONE"
+    assert usable.database.contents["other"].timeouts_s == [470, 470]
+    assert orders(usable).timeouts_s[-1] == 60
+
+
+def test_who_can_log_in_after_the_files_must_be_listed(usable: Stage) -> None:
+    """I7: a role that a file makes is a way in that nobody listed."""
+    asking(usable, sql=TWO_FILES)
+    opened = usable.database.roles["legacy"]
+
+    def open_a_door(statement: str) -> None:
+        usable.database.roles["intruder"] = opened
+
+    usable.database.on_statement = open_a_door
+    with pytest.raises(ScriptFailedError, match=r"after the SQL files, intruder can log in.*List them in users"):
+        usable.call(USERS)
+
+
+def test_a_file_that_nobody_has_read_is_refused_with_the_request(bare: Stage) -> None:
+    """Whoever starts an execution without the command line gives the text."""
+    bare.ask(sql=[{"file": "mask.sql"}])
+    with pytest.raises(RequestError, match=r"sql\[0\]\.text"):
+        bare.call(CHECK)
+
+
+def test_a_file_that_cannot_be_run_is_refused_before_anything_is_changed(stage: Stage) -> None:
+    """With file and line of every mistake."""
+    stage.ask(sql=[{"file": "a.sql", "text": "\\connect x\nSELECT 1;\nCOMMIT"}, {"file": "b.sql", "text": "--"}])
+    with pytest.raises(Exception) as refused:  # noqa: PT011
+        stage.call(CHECK)
+    assert refused.value.problems == (  # type: ignore[attr-defined]
+        "a.sql, line 1: \\connect is a command of psql and no SQL",
+        "a.sql, line 3: COMMIT begins or ends a transaction, which the pipeline does itself: leave it out",
+        "b.sql, line 1: there is no statement in it",
+    )
+    assert stage.changes() == []
+
+
+FRESH = {"name": "orders are fresh", "query": "SELECT true FROM orders", "returns": True}
+ENOUGH = {"table": "public.orders", "rows_at_least": 1000}
+
+
+def test_checks_that_hold_are_told(usable: Stage) -> None:
+    """In the verdict, the audit and the message, one sentence each."""
+    asking(usable, verify=[FRESH, ENOUGH])
+    orders(usable).answers[str(FRESH["query"])] = Answer(has_row=True, text="t")
+    orders(usable).rows["public.orders"] = 1_000_000
+    assert usable.call(USERS)["reason"].endswith("2 checks hold")
+    usable.run(Step.SNS_NOTIFICATION)
+    (message,) = usable.messages()
+    told = [
+        "orders are fresh: the query returned what it must",
+        "table public.orders: it has at least 1,000 rows",
+    ]
+    assert message["event"]["checks"] == told
+    assert "Checks:   2 of 2 hold" in message["text"]
+    (event,) = [event for event in usable.events() if event.action == "VerifyData"]
+    assert event.detail == f"all 2 checks hold: {'; '.join(told)}"
+
+
+def test_checks_are_made_as_a_listed_user(usable: Stage) -> None:
+    """With the password that its secret holds: that it can log in is part of what is checked."""
+    asking(usable, verify=[ENOUGH])
+    with pytest.raises(VerificationFailedError):
+        usable.call(USERS)
+    assert orders(usable).asked_by == ["app"]
+    assert usable.database.tried[-1][1].password == usable.secret_value(usable.secret)["password"]
+
+
+def test_an_iam_user_asks_with_a_token(usable: Stage) -> None:
+    """Signed for the endpoint, without a call; there is no password."""
+    with_users(usable, {"name": "ci", "iam": True}, verify=[{**ENOUGH, "user": "ci"}])
+    orders(usable).rows["public.orders"] = 1000
+    usable.call(USERS)
+    login = usable.database.tried[-1][1]
+    assert login.user == "ci"
+    assert "Action=connect&DBUser=ci" in login.password
+
+
+def test_all_checks_that_do_not_hold_are_told_at_once_and_nothing_of_what_was_found(usable: Stage) -> None:
+    """I6: a value is a piece of a row. The operation fails before anybody is told that it succeeded."""
+    wrong = {"name": "the right shop", "query": "SELECT name FROM shop", "returns": "staging"}
+    asking(usable, verify=[wrong, ENOUGH, {"table": "gone"}, FRESH, {**ENOUGH, "database": "other"}])
+    orders(usable).answers["SELECT name FROM shop"] = Answer(has_row=True, text=SECRET_WORD)
+    orders(usable).rows["public.orders"] = 7
+    orders(usable).refused["SELECT true FROM orders"] = "permission denied for table orders (SQLSTATE 42501)"
+    with pytest.raises(VerificationFailedError) as failed:
+        usable.call(USERS)
+    assert failed.value.faults == (
+        "the right shop: the query returned another value",
+        "table public.orders: it has 7 rows, and 1,000 are the least",
+        "table gone: it does not exist",
+        "orders are fresh: permission denied for table orders (SQLSTATE 42501)",
+        "table public.orders: it does not exist",
+    )
+    usable.fail(failed.value)
+    (message,) = usable.messages()
+    assert message["event"]["outcome"] == "failed"
+    told = "".join(str(event) for event in usable.events()) + str(message) + usable.log + str(usable.operation())
+    assert SECRET_WORD not in told
+
+
+def test_a_resumed_operation_makes_all_checks_again(usable: Stage) -> None:
+    """Somebody has mended what was wrong, and may have broken something else."""
+    asking(usable, verify=[ENOUGH, {"table": "gone"}])
+    orders(usable).rows["public.orders"] = 1000
+    with pytest.raises(VerificationFailedError) as failed:
+        usable.call(USERS)
+    usable.fail(failed.value)
+    orders(usable).rows = {"gone": 0}
+    usable.execution = f"{usable.operation_id}.2"
+    with pytest.raises(VerificationFailedError, match=r"table public\.orders: it does not exist") as again:
+        usable.run(USERS)
+    assert len(again.value.faults) == 1
+
+
+def test_checks_go_on_at_the_next_call(usable: Stage) -> None:
+    """None is made twice."""
+    asking(usable, verify=[ENOUGH] * 3)
+    orders(usable).rows["public.orders"] = 1000
+    usable.time_left = lambda: 900 - 400 * len(orders(usable).asked_by)
+    first = usable.call(USERS)
+    assert (first["status"], first["reason"]) == ("WAIT", "2 of 3 checks are made")
+    assert usable.call(USERS)["status"] == "DONE"
+    assert len(orders(usable).asked_by) == 3
