@@ -23,7 +23,7 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 MAKEFLAGS += --keep-going --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults check check-format check-lint check-types check-imports check-workflow check-template synth bench bench-embedded bench-orchestration format lock clean
+.PHONY: help demo test faults check check-format check-lint check-types check-imports check-workflow check-template synth permissions bench bench-embedded bench-orchestration format lock clean
 
 help:
 	@echo 'make demo    restore a real database on this machine, start to end (ARGS="--rows 1000000 --keep")'
@@ -31,6 +31,7 @@ help:
 	@echo 'make faults  let every call of an operation fail in every way (ARGS="--only ID" runs one again)'
 	@echo 'make check   formatting, lint, types, import rules, state machine, template; silent where all is well'
 	@echo 'make synth   write the CloudFormation template that the package ships, from the CDK app (needs node)'
+	@echo 'make permissions  write docs/reference/permissions.md, from the table of permissions and whole operations'
 	@echo 'make bench   measure the embedded account, and what waiting costs an operation (bench-embedded, bench-orchestration)'
 	@echo 'make format  format the code and mend what ruff can mend'
 	@echo 'make lock    write requirements.lock anew (developers; needs the network)'
@@ -77,6 +78,9 @@ check-template: $(INSTALLED) $(INFRA) $(CHECKOV)
 synth: $(INSTALLED) $(INFRA)
 	@command -v node >/dev/null || { echo 'CDK needs node: install Node.js 20 or later' >&2; exit 1; }
 	@$(BIN)/python -m infra.shipped
+
+permissions: $(INSTALLED) $(INFRA)
+	@$(BIN)/python -m tests.infra.permissions_page
 
 bench: bench-orchestration bench-embedded
 

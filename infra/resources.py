@@ -46,7 +46,8 @@ IS_OF_A_TARGET = {"StringLike": {"aws:ResourceTag/aws:rds:primaryDBClusterArn": 
 IN_A_TRANSACTION = {"StringEquals": {"dynamodb:EnclosingOperation": "TransactWriteItems"}}
 LOCKS_ONLY = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": f"{LOCK_PREFIX}*"}}
 TO_RDS_ONLY = {"StringLike": {"iam:PassedToService": ("rds.amazonaws.com", "*.rds.amazonaws.com")}}
-_RDS_ITSELF, _SECRETS_MANAGER = "rds.*.amazonaws.com", "secretsmanager.*.amazonaws.com"
+# Without the end of the name, which is another in China.
+_RDS_ITSELF, _SECRETS_MANAGER = "rds.*", "secretsmanager.*"
 THROUGH_RDS = {"StringLike": {"kms:ViaService": _RDS_ITSELF}}
 THROUGH_SECRETS_MANAGER = {"StringLike": {"kms:ViaService": _SECRETS_MANAGER}}
 # A managed secret is made by both, one calling the other: which of them asks KMS for what is open.
@@ -58,7 +59,7 @@ GRANT_TO_RDS_OR_SECRETS_MANAGER: Conditions = {**THROUGH_RDS_OR_SECRETS_MANAGER,
 
 def through(service: str) -> dict[str, dict[str, str]]:
     """Return the condition that a service of this region uses the key, for whoever called the service."""
-    return {"StringEquals": {"kms:ViaService": f"{service}.${{AWS::Region}}.amazonaws.com"}}
+    return {"StringLike": {"kms:ViaService": f"{service}.${{AWS::Region}}.*"}}
 
 
 def log_group(function: str) -> str:

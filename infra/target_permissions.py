@@ -288,7 +288,7 @@ SNS_NOTIFICATION = (
         "rds:DeleteDBClusterSnapshot",
         on=[r.COPIES],
         when=r.IS_OURS,
-        why="Deleting a copy under way cancels it. It is never needed again after an abort.",
+        why="Deleting a copy under way cancels it. An operation that is resumed after its abort copies again.",
     ),
     allow("Publish", "sns:Publish", on=[r.TOPIC], why="Tells people and machines how it ended (I8)."),
     allow(

@@ -9,9 +9,10 @@ from infra.permissions import PERMISSIONS
 from infra.statements import Statement, policy
 
 from aurora_restore.operation import Step
+from aurora_restore.runtime import Settings
 from tests.infra.authorisations import ACCOUNT, HOME, OWN_KEY
 from tests.infra.evaluation import Answer, Authorisation, Policy
-from tests.infra.recording import Recording
+from tests.infra.recording import Recording, RecordingRig
 
 
 class Part(NamedTuple):
@@ -28,6 +29,11 @@ class Proof:
 
     recording: Recording
     values: Mapping[str, str]
+
+    @classmethod
+    def of(cls, rig: RecordingRig) -> "Proof":
+        """Return the proof of what a rig has recorded."""
+        return cls(rig.recording, _values(rig.settings))
 
     @cached_property
     def policies(self) -> Mapping[Step, Policy]:
@@ -46,8 +52,8 @@ class Proof:
         for step, asked in self.recording.all():
             given = self.policies[step].answer(asked)
             if given is not Answer.ALLOWED:
-                call = self.recording.asked[step][asked]
-                yield f"{step}, {call}: {asked.action} on {asked.resource} is {given.value}, in {dict(asked.context)}"
+                calls = ", ".join(sorted(self.recording.asked[step][asked]))
+                yield f"{step}, {calls}: {asked.action} on {asked.resource} is {given.value}, in {dict(asked.context)}"
 
     def unused(self) -> Iterator[Part]:
         """Yield each allowed action that nothing asked for and that has no reason why not."""
@@ -74,7 +80,7 @@ class Proof:
     def shown_by(self, step: Step, sid: str) -> list[str]:
         """Return the operations of AWS's API that a statement was needed for, sorted."""
         calls = self.recording.asked[step]
-        return sorted({calls[each] for each, sids in self.supports[step].items() if sid in sids})
+        return sorted({call for each, sids in self.supports[step].items() if sid in sids for call in calls[each]})
 
     def _shown(self) -> Iterator[tuple[Step, Statement]]:
         for step, statements in PERMISSIONS.items():
@@ -83,20 +89,20 @@ class Proof:
                     yield step, statement
 
 
-def values_for(*, stack: str, state_table: str, audit_table: str, topic_arn: str) -> dict[str, str]:
+def _values(settings: Settings) -> dict[str, str]:
     """Return what CloudFormation puts in the place of the substitutions, in the account of the recording."""
     tables = f"arn:aws:dynamodb:{HOME}:{ACCOUNT}:table"
     return {
         "AWS::Partition": "aws",
         "AWS::AccountId": ACCOUNT,
         "AWS::Region": HOME,
-        "AWS::StackName": stack,
+        "AWS::StackName": settings.stack,
         "SourcePattern": "orders-prod",
         "TargetPattern": "orders-staging",
         "SecretPattern": "orders-staging/*/login",
-        "StateTable.Arn": f"{tables}/{state_table}",
-        "AuditTable.Arn": f"{tables}/{audit_table}",
-        "Topic": topic_arn,
+        "StateTable.Arn": f"{tables}/{settings.state_table}",
+        "AuditTable.Arn": f"{tables}/{settings.audit_table}",
+        "Topic": settings.topic_arn,
         "KeyArn": OWN_KEY,
         "DeadLetters.Arn": f"arn:aws:sqs:{HOME}:{ACCOUNT}:dead-letters",
     }

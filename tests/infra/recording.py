@@ -18,9 +18,9 @@ from tests.infra.evaluation import Authorisation
 
 @dataclass
 class Recording:
-    """For each step, what IAM was asked, with the call that made AWS ask it first; and how many calls there were."""
+    """For each step, what IAM was asked, with the operations that made AWS ask it; and how many calls there were."""
 
-    asked: dict[Step, dict[Authorisation, str]] = field(default_factory=lambda: {step: {} for step in Step})
+    asked: dict[Step, dict[Authorisation, set[str]]] = field(default_factory=lambda: {step: {} for step in Step})
     calls: dict[Step, int] = field(default_factory=lambda: dict.fromkeys(Step, 0))
     # Calls that nobody has said of what IAM is asked for them.
     unknown: set[str] = field(default_factory=set)
@@ -35,7 +35,7 @@ class Recording:
         """Take a call down."""
         self.calls[step] += 1
         for each in asked:
-            self.asked[step].setdefault(each, action)
+            self.asked[step].setdefault(each, set()).add(action)
 
 
 class SeenAccount:

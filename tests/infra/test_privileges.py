@@ -13,7 +13,8 @@ from aurora_restore.operation import Step
 from tests.infra.authorisations import ACCOUNT, HOME
 from tests.infra.evaluation import Answer, Authorisation, Document
 from tests.infra.operations import STACK, prepared, record
-from tests.infra.proof import Part, Proof, values_for
+from tests.infra.permissions_page import PAGE, page
+from tests.infra.proof import Part, Proof
 from tests.infra.recording import RecordingRig
 
 SOURCE = f"arn:aws:rds:us-east-1:{ACCOUNT}:cluster:orders-prod"
@@ -29,16 +30,7 @@ def proof() -> Iterator[Proof]:
     """Every operation run and recorded once, and the policies for the account they ran in."""
     with RecordingRig() as rig:
         record(prepared(rig))
-        settings = rig.settings
-        yield Proof(
-            rig.recording,
-            values_for(
-                stack=settings.stack,
-                state_table=settings.state_table,
-                audit_table=settings.audit_table,
-                topic_arn=settings.topic_arn,
-            ),
-        )
+        yield Proof.of(rig)
 
 
 def test_every_call_is_known(proof: Proof) -> None:
@@ -279,3 +271,8 @@ def test_an_unneeded_permission_would_be_found(proof: Proof) -> None:
     nothing = Proof(type(proof.recording)(), proof.values)
     assert Part(Step.SNAPSHOT_CHECK, "ReadState", "dynamodb:GetItem") in list(nothing.unused())
     assert len(list(nothing.unnoticed())) > len(list(nothing.unused()))
+
+
+def test_the_page_is_what_the_table_and_the_recording_say(proof: Proof) -> None:
+    """An auditor reads the page: it is written from what was proven."""
+    assert PAGE.read_text(encoding="utf-8") == page(proof), "run make permissions"
