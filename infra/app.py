@@ -1,5 +1,6 @@
 """The CDK app: ``python -m infra.app`` synthesises the stack, and refuses what cdk-nag finds."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -12,13 +13,13 @@ from infra.stack import add_pipeline, interface
 DEFAULT_STACK = "aurora-restore"
 
 
-def build(outdir: str | None = None) -> cdk.App:
+def build(outdir: str | None = None, context: Mapping[str, str] | None = None) -> cdk.App:
     """Return the app with its stack, not yet synthesised.
 
-    Of CDK's context it reads ``stack``, the stack's name, and ``schedules``, a folder with requests and their
-    timetable.
+    Of CDK's context, be it given here or by the cdk command's -c, it reads ``stack``, the stack's name, and
+    ``schedules``, a folder with requests and their timetable.
     """
-    app = cdk.App(outdir=outdir, context={"@aws-cdk/core:validateAgainstDefaultRules": True})
+    app = cdk.App(outdir=outdir, context={"@aws-cdk/core:validateAgainstDefaultRules": True, **(context or {})})
     stack = cdk.Stack(
         app,
         "Pipeline",
@@ -30,7 +31,7 @@ def build(outdir: str | None = None) -> cdk.App:
     folder = app.node.try_get_context("schedules")
     add_pipeline(stack, read_schedules(Path(folder)) if folder else ())
     # Every resource that can carry a tag carries this one.
-    cdk.Tags.of(stack).add(STACK_TAG, cdk.Aws.STACK_NAME)
+    cdk.Tags.of(stack).add(STACK_TAG, cdk.Aws.STACK_NAME, exclude_resource_types=["aws:cdk:stack"])
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     return app
 

@@ -10,7 +10,7 @@ from constructs import Construct
 
 from aurora_restore.operation import Step
 from aurora_restore.workflow.definition import definition_text
-from infra.acknowledgements import acknowledge
+from infra.acknowledgements import NO_OTHER_KEY, acknowledge
 from infra.parameters import Parameters
 from infra.permissions import PERMISSIONS
 from infra.roles import add_role
@@ -98,7 +98,7 @@ def add_log_group(scope: Construct, id_: str, name: str, surroundings: Surroundi
         retention_in_days=surroundings.parameters.log_retention_days.value_as_number,
         kms_key_id=surroundings.key_arn,
     )
-    acknowledge(group, "CloudFormation-Validate::F3031", "ExistingKeyArn is empty only where MakesKey chooses Key.")
+    acknowledge(group, *NO_OTHER_KEY)
     return group
 
 

@@ -14,6 +14,7 @@ from aurora_restore.cloudformation.freshness import freshness_alarm, freshness_a
 from aurora_restore.cloudformation.schedules import schedule_id, schedule_resource
 from aurora_restore.errors import ConfigurationError
 from aurora_restore.request import RestoreRequest
+from infra.acknowledgements import NO_OTHER_TOPIC, acknowledge
 from infra.permissions import SCHEDULER
 from infra.roles import add_role
 
@@ -58,9 +59,14 @@ def add_schedules(scope: Construct, schedules: tuple[Schedule, ...], values: Map
         },
     )
     for schedule in schedules:
-        resource = schedule_resource(schedule.request, schedule.expression)
-        cdk.CfnResource(scope, schedule_id(schedule.request), type=resource["Type"], properties=resource["Properties"])
-        alarm = freshness_alarm(schedule.request, schedule.expression)
-        if alarm is not None:
-            id_ = freshness_alarm_id(schedule.request)
-            cdk.CfnResource(scope, id_, type=alarm["Type"], properties=alarm["Properties"])
+        _add_schedule(scope, schedule)
+
+
+def _add_schedule(scope: Construct, schedule: Schedule) -> None:
+    resource = schedule_resource(schedule.request, schedule.expression)
+    cdk.CfnResource(scope, schedule_id(schedule.request), type=resource["Type"], properties=resource["Properties"])
+    alarm = freshness_alarm(schedule.request, schedule.expression)
+    if alarm is not None:
+        id_ = freshness_alarm_id(schedule.request)
+        made = cdk.CfnResource(scope, id_, type=alarm["Type"], properties=alarm["Properties"])
+        acknowledge(made, *NO_OTHER_TOPIC)
