@@ -42,7 +42,7 @@ class Tables:
     def items(self, table: str) -> dict[str, Item]:
         """Return a table's items, plain, by their keys joined with a slash."""
         rows = self._rows.get(table, {})
-        return {"/".join(key): {name: _plain(value) for name, value in row.items()} for key, row in rows.items()}
+        return {"/".join(key): _opened(row) for key, row in rows.items()}
 
     def answer(self, request: AWSPreparedRequest, action: str, parameters: Mapping[str, Any]) -> AWSResponse:
         """Do what a call asks for, all of it or nothing."""
@@ -114,6 +114,12 @@ class Tables:
 def _key(table: str, keyed: Row) -> tuple[str, ...]:
     kind = "audit" if "AuditTable" in table else "state"
     return tuple(f"{int(keyed[name]['N']):06}" if "N" in keyed[name] else keyed[name]["S"] for name in _KEYS[kind])
+
+
+def _opened(row: Row) -> Item:
+    """Return an item plain, with what is JSON text in it as the attributes that it stands for."""
+    item = {name: _plain(value) for name, value in row.items()}
+    return {**item, **json.loads(item.pop("parts", "{}"))}
 
 
 def _plain(value: Mapping[str, Any]) -> Any:
