@@ -53,14 +53,17 @@ class Grant(Strict):
     schema_name: Annotated[str, _SQL_NAME] | None = Field(
         default=None, alias="schema", description="Unset: every schema."
     )
-    table: Annotated[str, _SQL_NAME] | None = Field(default=None, description="Unset: every table. Needs schema.")
+    table: Annotated[str, _SQL_NAME] | None = Field(
+        default=None, description="Unset: every table. Needs schema, or in MySQL database."
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         if (self.preset is None) == (self.privileges is None):
             raise ValueError("either preset or privileges")
-        if self.table is not None and (self.schema_name is None or self.preset is not None):
-            raise ValueError("table together with schema and privileges")
+        place = self.schema_name or self.database
+        if self.table is not None and (place is None or self.preset is not None):
+            raise ValueError("table together with privileges and schema (in MySQL: and database)")
         return self
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aurora_restore.database.engine import DesiredUser, Login, engine_for
+from aurora_restore.database.mysql import MySQL
 from aurora_restore.database.passwords import scram_verifier, strong_password
 from aurora_restore.database.postgresql import PostgreSQL
 from aurora_restore.errors import ConfigurationError
@@ -78,7 +79,8 @@ def test_a_user_has_exactly_one_way_in() -> None:
 
 
 def test_an_engine_that_is_not_supported_is_named_with_those_that_are() -> None:
-    """Aurora MySQL comes later."""
+    """Neptune and DocumentDB have snapshots of clusters too."""
     assert isinstance(engine_for("aurora-postgresql"), PostgreSQL)
-    with pytest.raises(ConfigurationError, match=r"aurora-mysql.*Supported is aurora-postgresql"):
-        engine_for("aurora-mysql")
+    assert isinstance(engine_for("aurora-mysql"), MySQL)
+    with pytest.raises(ConfigurationError, match=r"neptune.*Supported are aurora-postgresql and aurora-mysql"):
+        engine_for("neptune")

@@ -394,14 +394,22 @@ def test_an_older_engine_version_is_refused(stage: Stage) -> None:
     assert "15.8 is older than the snapshot's 16.4" in problems(stage)
 
 
-def test_a_mysql_source_is_refused_for_now(bare: Stage) -> None:
-    """And so is its mixture with a PostgreSQL target."""
+def test_a_mysql_source_is_taken_and_does_not_fit_a_postgresql_target(bare: Stage) -> None:
+    """The engine comes with the snapshot; and what of the request MySQL has no like of is said all at once."""
     bare.make_cluster("shop", EAST, instances=0, Engine="aurora-mysql", EngineVersion="8.0.mysql_aurora.3.10.1")
     bare.aurora.take_automated_snapshot(EAST, "shop")
     bare.make_target()
-    bare.ask(source={"cluster": "shop"})
+    reader = {
+        "name": "reader",
+        "secret": "reader",
+        "settings": {"work_mem": "4MB"},
+        "grants": [{"preset": "readonly", "schema": "s"}],
+    }
+    bare.ask(source={"cluster": "shop"}, users=[reader], keep=["cron-jobs"])
     told = problems(bare)
-    assert "the users of a database of engine aurora-mysql cannot be set up" in told
+    assert "settings are PostgreSQL's" in told
+    assert "give database: s" in told
+    assert "MySQL has no cron-jobs" in told
     assert "the target is aurora-postgresql and the snapshot aurora-mysql: they do not fit" in told
 
 

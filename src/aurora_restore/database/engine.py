@@ -156,13 +156,19 @@ class Engine(Protocol):
 
 
 def engine_for(engine: str, tls: Tls = NO_BUNDLE) -> Engine:
-    """Return the engine for a cluster's ``Engine`` as RDS names it; ConfigurationError if there is none yet."""
-    if engine != "aurora-postgresql":
-        raise ConfigurationError(
-            f"the users of a database of engine {engine} cannot be set up",
-            advice="Supported is aurora-postgresql",
-        )
-    # The driver takes 150 ms to import: only the step that needs it pays (cold start of eight other functions).
-    from aurora_restore.database.postgresql import PostgreSQL  # noqa: PLC0415
+    """Return the engine for a cluster's ``Engine`` as RDS names it; ConfigurationError if there is none."""
+    # The drivers take up to 150 ms to import: only the step that needs one pays (cold start of eight other functions).
+    match engine:
+        case "aurora-postgresql":
+            from aurora_restore.database.postgresql import PostgreSQL  # noqa: PLC0415
 
-    return PostgreSQL(tls=tls)
+            return PostgreSQL(tls=tls)
+        case "aurora-mysql":
+            from aurora_restore.database.mysql import MySQL  # noqa: PLC0415
+
+            return MySQL(tls=tls)
+        case _:
+            raise ConfigurationError(
+                f"the users of a database of engine {engine} cannot be set up",
+                advice="Supported are aurora-postgresql and aurora-mysql",
+            )

@@ -20,11 +20,6 @@ def account(user: str, host: str) -> str:
     return f"{identifier(user)}@{identifier(host)}"
 
 
-def any_table_of(database: str) -> str:
-    r"""Return the object of a grant on all of a database. There ``_`` and ``%`` stand for others unless escaped."""
-    return f"{identifier(pattern_of(database))}.*"
-
-
 def pattern_of(database: str) -> str:
-    """Return the pattern, as mysql.db holds it, that matches this database alone."""
+    r"""Return the pattern, as mysql.db holds it, for this database alone: ``_`` and ``%`` are wildcards there."""
     return database.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%")

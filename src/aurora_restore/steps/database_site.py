@@ -9,8 +9,8 @@ from aurora_restore.operation import DatabaseWork, Operation, Restored, require
 from aurora_restore.steps.world import World
 from aurora_restore.store.journal import Journal
 
-# Where a cluster was made without a database of its own.
-_FIRST_DATABASE = {"aurora-postgresql": "postgres", "aurora-mysql": "mysql"}
+# Where a cluster was made without a database of its own: one that every user may enter.
+_FIRST_DATABASE = {"aurora-postgresql": "postgres", "aurora-mysql": "information_schema"}
 
 
 class Budget:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from aurora_restore.database.engine import Engine
+from aurora_restore.database.unsupported import unsupported
 from aurora_restore.errors import ConfigurationError, PreconditionError
 from aurora_restore.request import RestoreRequest
 from aurora_restore.steps.scripts import mistakes
@@ -19,6 +20,7 @@ def about_database(request: RestoreRequest, world: World, engine_name: str | Non
             yield str(error)
         else:
             yield from _about_scripts(request, engine)
+            yield from unsupported(request, engine_name)
     yield from _about_secrets(request, world)
 
 

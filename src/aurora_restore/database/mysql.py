@@ -1,0 +1,203 @@
+"""MySQL's users: compares what they are with what they shall be, changes the difference, and reads it back."""
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.constants import ER
+
+from aurora_restore.database.engine import (
+    Applied,
+    Change,
+    ChangeKind,
+    DesiredState,
+    Endpoint,
+    Login,
+    TimeLeft,
+    endless,
+)
+from aurora_restore.database.mysql_accounts import listed_accounts, problems, shown
+from aurora_restore.database.mysql_connection import (
+    Connect,
+    MyConnection,
+    encrypted,
+    open_connection,
+    our_errors,
+    rows,
+    statement_failure,
+    try_login,
+)
+from aurora_restore.database.mysql_dialect import MYSQL, Dialect
+from aurora_restore.database.mysql_plan import Action, Plan, make_plan
+from aurora_restore.database.mysql_script import read_script
+from aurora_restore.database.mysql_server import Server, read_server, session_ids, tables_of
+from aurora_restore.database.mysql_session import MySQLSession
+from aurora_restore.database.scripts import Script
+from aurora_restore.database.tls import NO_BUNDLE, Tls
+from aurora_restore.errors import DatabaseRefusedError, NotReadyError, PreflightError
+
+# A killed session takes a moment to go.
+_LOOKS_AT_SESSIONS = 100
+
+
+class MySQL:
+    """Aurora MySQL 3, which is MySQL 8; the master is no superuser, but has rds_superuser_role. See ``Engine``."""
+
+    def __init__(
+        self,
+        *,
+        tls: Tls = NO_BUNDLE,
+        connect: Connect = Connection,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        dialect: Dialect = MYSQL,
+    ) -> None:
+        """Take how servers prove who they are, how to connect, whence salts come, and what kind of MySQL it is."""
+        self._connect = encrypted(connect, tls)
+        self._random_bytes = random_bytes
+        self._dialect = dialect
+
+    def plan(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[Change, ...]:
+        """See ``Engine.plan``."""
+        with self._open(endpoint, master) as connection:
+            return self._compare(connection, endpoint, desired).changes
+
+    def apply(self, endpoint: Endpoint, master: Login, desired: DesiredState, time_left: TimeLeft = endless) -> Applied:
+        """See ``Engine.apply``. Stops between two statements: each of them is done for good."""
+        with self._open(endpoint, master) as connection:
+            plan = self._compare(connection, endpoint, desired)
+            if not plan.changes:
+                return Applied(())
+            made: list[Change] = []
+            for changes in self._carry_out(connection, endpoint, plan):
+                made.extend(changes)
+                if made and time_left() < 0:
+                    return Applied(tuple(made), is_whole=False)
+            self._expect_nothing_left(connection, endpoint, desired)
+            return Applied(tuple(made))
+
+    def remarks(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[str, ...]:
+        """See ``Engine.remarks``."""
+        with self._open(endpoint, master) as connection:
+            server = self._read(connection, endpoint, desired)
+            return tuple(self._remarks(connection, endpoint, server, desired))
+
+    def logins(self, endpoint: Endpoint, master: Login) -> tuple[str, ...]:
+        """See ``Engine.logins``. An account at another host than ``%`` has that in its name."""
+        with self._open(endpoint, master) as connection:
+            server = self._read(connection, endpoint, DesiredState(()))
+        able = (name for name, account in server.accounts.items() if account.lets_in)
+        return tuple(sorted(shown(name) for name in able if not server.belongs_to_rds(name)))
+
+    def can_log_in(self, endpoint: Endpoint, login: Login, database: str) -> bool:
+        """See ``Engine.can_log_in``."""
+        return try_login(self._connect, endpoint, login, database)
+
+    def read_script(self, text: str) -> Script:
+        """See ``Engine.read_script``."""
+        return read_script(text)
+
+    @contextmanager
+    def session(self, endpoint: Endpoint, login: Login, database: str) -> Iterator[MySQLSession]:
+        """See ``Engine.session``."""
+
+        def interrupt(connection_id: int) -> None:
+            # Whoever it is: a user may end statements of its own.
+            with open_connection(self._connect, endpoint, login) as other, our_errors(endpoint, "end a statement"):
+                other.query(f"KILL QUERY {connection_id:d}")
+
+        with open_connection(self._connect, endpoint, login, database or None, for_user=True) as connection:
+            yield MySQLSession(connection, endpoint, interrupt)
+
+    def _open(self, endpoint: Endpoint, login: Login) -> MyConnection:
+        return open_connection(self._connect, endpoint, login, session=self._dialect.session)
+
+    def _read(self, connection: MyConnection, endpoint: Endpoint, desired: DesiredState) -> Server:
+        with our_errors(endpoint, "show its users"):
+            return read_server(connection, self._dialect, {user.name for user in desired.users})
+
+    def _compare(self, connection: MyConnection, endpoint: Endpoint, desired: DesiredState) -> Plan:
+        server = self._read(connection, endpoint, desired)
+        found = [*problems(server, desired), *self._unmatched(connection, endpoint, server, desired)]
+        if found:
+            raise PreflightError(found)
+        return make_plan(server, desired, self._dialect, self._random_bytes)
+
+    def _unmatched(
+        self, connection: MyConnection, endpoint: Endpoint, server: Server, desired: DesiredState
+    ) -> Iterator[str]:
+        """Yield the databases and tables that grants name and that are not there."""
+        grants = [(user.name, grant) for user in desired.users for grant in user.grants]
+        named = {grant.database for _, grant in grants if grant.table and grant.database in server.databases}
+        with our_errors(endpoint, "show its tables"):
+            tables = tables_of(connection, {database for database in named if database})
+        for user, grant in grants:
+            if grant.database is not None and grant.database not in server.databases:
+                yield f"there is no database {grant.database} for {user} to get privileges on"
+            elif grant.table is not None and (grant.database, grant.table) not in tables:
+                yield f"there is no table {grant.table} in database {grant.database} for {user} to get privileges on"
+
+    def _carry_out(self, connection: MyConnection, endpoint: Endpoint, plan: Plan) -> Iterator[Sequence[Change]]:
+        """Run one statement after the other, and yield the changes that each has made."""
+        yield from _run(connection, endpoint, plan.first)
+        if plan.first or plan.sessions:
+            # Whoever came in while the accounts were being closed is counted too.
+            self._end_sessions(connection, endpoint, plan.may_stay)
+            yield plan.sessions
+        yield from _run(connection, endpoint, plan.rest)
+
+    def _end_sessions(self, connection: MyConnection, endpoint: Endpoint, may_stay: frozenset[str]) -> None:
+        for _ in range(_LOOKS_AT_SESSIONS):
+            with our_errors(endpoint, "end sessions"):
+                found = self._strangers(connection, may_stay)
+                if not found:
+                    return
+                for number in found:
+                    _kill(connection, endpoint, number)
+                connection.query("DO SLEEP(0.05)")
+
+    def _strangers(self, connection: MyConnection, may_stay: frozenset[str]) -> list[int]:
+        found = rows(connection, "SELECT DISTINCT USER AS name FROM information_schema.PROCESSLIST")
+        return session_ids(connection, {str(row["name"]) for row in found} - may_stay)
+
+    def _remarks(
+        self, connection: MyConnection, endpoint: Endpoint, server: Server, desired: DesiredState
+    ) -> Iterator[str]:
+        if server.mandatory_roles:
+            yield f"every user is in the roles of the cluster's mandatory_roles: {server.mandatory_roles}"
+        for one in listed_accounts(server, desired, self._dialect):
+            if one.account is not None and one.account.tls_demand in {"X509", "SPECIFIED"}:
+                yield f"{shown(one.name)} keeps production's demand for a client certificate"
+        with our_errors(endpoint, "show its proxies"):
+            proxies = rows(connection, "SELECT User AS name, Proxied_user AS other FROM mysql.proxies_priv")
+        names = {user.name for user in desired.users}
+        for row in proxies:
+            if row["name"] in names and row["other"]:
+                yield f"{row['name']} may still act as {row['other']} (PROXY)"
+
+    def _expect_nothing_left(self, connection: MyConnection, endpoint: Endpoint, desired: DesiredState) -> None:
+        """Read everything back (I7): who can log in, with which password, and who holds what."""
+        left = self._compare(connection, endpoint, desired).changes
+        if not left:
+            return
+        sentences = "; ".join(change.sentence for change in left[:10])
+        if all(change.kind is ChangeKind.END_SESSIONS for change in left):
+            raise NotReadyError(f"{endpoint} is still ending sessions: {sentences}")
+        raise DatabaseRefusedError(f"{endpoint} accepted the changes, but these are still to be made: {sentences}")
+
+
+def _run(connection: MyConnection, endpoint: Endpoint, actions: Sequence[Action]) -> Iterator[Sequence[Change]]:
+    for action in actions:
+        with our_errors(endpoint, "change its users"):
+            connection.query(action.statement)
+        yield action.changes
+
+
+def _kill(connection: MyConnection, endpoint: Endpoint, number: int) -> None:
+    """End a session as RDS lets its master do it; that it has ended already is as good."""
+    try:
+        connection.query(f"CALL mysql.rds_kill({number:d})")
+    except pymysql.MySQLError as error:
+        if error.args[0] != ER.NO_SUCH_THREAD:
+            raise statement_failure(error, endpoint, "end a session") from None

@@ -1,0 +1,118 @@
+"""Which of MySQL's accounts are whose: the users', those that are closed, and those that nobody touches."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from aurora_restore.database.engine import DesiredState, DesiredUser
+from aurora_restore.database.mysql_dialect import Dialect
+from aurora_restore.database.mysql_passwords import is_for
+from aurora_restore.database.mysql_server import Account, Name, Server
+from aurora_restore.database_request import Logins
+
+IAM_STORED = "RDS"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An account by which a user of the request logs in; ``account`` is None while there is none."""
+
+    name: Name
+    user: DesiredUser
+    account: Account | None
+    is_right: bool
+
+
+def shown(name: Name) -> str:
+    """Return how a sentence calls an account."""
+    user, host = name
+    return user if host == "%" else f"{user}@{host}"
+
+
+def listed_accounts(server: Server, desired: DesiredState, dialect: Dialect) -> list[Listed]:
+    """Return the users' accounts: those of the request, and those that would stand before one of these.
+
+    MySQL looks for an account by host, the narrowest first. Production's app@10.% would be met before the request's
+    app@% by whoever comes from there: so it is the request's too, and gets the same password and privileges.
+    """
+    found = []
+    for user in desired.users:
+        names = [(user.name, user.host)]
+        names += [name for name in sorted(server.accounts) if name[0] == user.name and _is_within(name[1], user.host)]
+        for name in names:
+            account = server.accounts.get(name)
+            is_right = account is not None and _is_right(account, user, dialect)
+            found.append(Listed(name, user, account, is_right))
+    return found
+
+
+def closing(server: Server, desired: DesiredState, listed: list[Listed]) -> Iterator[Account]:
+    """Yield the accounts that nobody may log in by, and somebody could, or could once it were unlocked.
+
+    A user's account with production's password is one of them: it is closed, its sessions end, and it is opened again.
+    """
+    listed_names = {one.name for one in listed}
+    for one in listed:
+        if one.account is not None and not one.is_right and not one.account.is_closed:
+            yield one.account
+    if desired.logins is Logins.KEEP:
+        return
+    for name, account in sorted(server.accounts.items()):
+        if name not in listed_names and not account.is_closed and not _stays(server, desired, name):
+            yield account
+
+
+def open_users(server: Server, desired: DesiredState, listed: list[Listed]) -> frozenset[str]:
+    """Return the users of whom sessions may be: the protocol shows a session's user, and not by which account it came.
+
+    Before an account is opened no session of its user's may be left that came by it when it was production's.
+    """
+    stay = {name[0] for name in server.accounts if server.belongs_to_rds(name) or _stays(server, desired, name)}
+    if desired.logins is Logins.KEEP:
+        stay |= {name[0] for name, account in server.accounts.items() if account.lets_in}
+        stay -= {one.user.name for one in listed if not one.is_right and one.account is not None}
+    return frozenset(stay | {one.user.name for one in listed if one.is_right})
+
+
+def problems(server: Server, desired: DesiredState) -> Iterator[str]:
+    """Yield what makes the desired state impossible, so far as accounts go."""
+    for user in desired.users:
+        if user.name == server.me[0]:
+            yield f"the user {user.name} is the master user, whose password RDS manages: leave it out"
+        elif server.belongs_to_rds((user.name, user.host)):
+            yield f"the name {user.name} belongs to RDS or MySQL: give the user another"
+        for role in user.roles:
+            if not any(name[0] == role for name in server.accounts):
+                yield f"there is no role {role} for {user.name} to be in"
+            elif server.belongs_to_rds((role, "%")) and role not in {edge[0] for edge in _own(server)}:
+                yield f"the role {role} is RDS's, and {server.me[0]} may not grant it"
+
+
+def _own(server: Server) -> frozenset[Name]:
+    return server.memberships.get(server.me, frozenset())
+
+
+def _stays(server: Server, desired: DesiredState, name: Name) -> bool:
+    # Of the master's accounts only the one that we have come by: another one would have production's password.
+    if name[0] == server.me[0]:
+        return name == server.me
+    return server.belongs_to_rds(name) or name[0] in desired.keep
+
+
+def _is_right(account: Account, user: DesiredUser, dialect: Dialect) -> bool:
+    if account.locked or account.expired or account.is_role:
+        return False
+    if (user.connection_limit or 0) != account.connection_limit:
+        return False
+    if user.password is None:
+        return account.plugin == dialect.iam_plugin and account.stored == IAM_STORED
+    return is_for(account.plugin, account.stored, user.password)
+
+
+def _is_within(host: str, pattern: str) -> bool:
+    """Say whether a narrower host is one of those that a pattern stands for; its own wildcards are characters here."""
+    if host == pattern:
+        return False
+    parts = {"%": ".*", "_": "."}
+    expression = "".join(parts.get(character, re.escape(character)) for character in pattern)
+    return re.fullmatch(expression, host, re.IGNORECASE) is not None

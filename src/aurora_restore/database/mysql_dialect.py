@@ -1,0 +1,79 @@
+"""What differs between MySQL 8 and a server that is only much like it, in one value that is handed in.
+
+Production is MySQL 8, Aurora MySQL 3. Nothing here asks a server what it is: another dialect comes from the caller.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aurora_restore.database.mysql_words import account, literal
+
+# RDS's and MySQL's own accounts, at whatever host.
+RESERVED = frozenset(
+    {
+        "rdsadmin", "rdsrepladmin", "rdsproxyadmin", "rdstopmgr", "rds_superuser_role", "mysql.sys", "mysql.session",
+        "mysql.infoschema", "AWS_LAMBDA_ACCESS", "AWS_LOAD_S3_ACCESS", "AWS_SELECT_S3_ACCESS", "AWS_SAGEMAKER_ACCESS",
+        "AWS_COMPREHEND_ACCESS", "AWS_BEDROCK_ACCESS",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a server is asked, and told. The queries' columns are those of MySQL 8's tables."""
+
+    reserved: frozenset[str]
+    iam_plugin: str
+    session: tuple[str, ...]
+    accounts: str
+    # Columns: FROM_USER, FROM_HOST, TO_USER, TO_HOST; the same for the roles that are active from the login on.
+    memberships: str
+    default_roles: str
+    # Columns: USER, HOST, PRIV.
+    dynamic_privileges: str | None
+    role: Callable[[str], str]
+    # Of a user's roles those that can be active from the login on, and how they are made so.
+    active_roles: Callable[[tuple[str, ...]], frozenset[tuple[str, str]]]
+    set_default_roles: Callable[[str, str, tuple[str, ...]], str]
+    # Whether REVOKE ALL PRIVILEGES takes a user's roles too. MySQL's takes none.
+    revoking_takes_roles: bool
+
+
+def _mysql_role(name: str) -> str:
+    return account(name, "%")
+
+
+def _mysql_active_roles(roles: tuple[str, ...]) -> frozenset[tuple[str, str]]:
+    return frozenset((role, "%") for role in roles)
+
+
+def _mysql_default_roles(user: str, host: str, roles: tuple[str, ...]) -> str:
+    names = ", ".join(map(_mysql_role, roles)) or "NONE"
+    return f"SET DEFAULT ROLE {names} TO {account(user, host)}"
+
+
+MYSQL = Dialect(
+    reserved=RESERVED,
+    iam_plugin="AWSAuthenticationPlugin",
+    # The master's powers are a role's, which the cluster may not activate by itself.
+    session=("SET ROLE ALL", "SET SESSION lock_wait_timeout = 30"),
+    accounts=(
+        "SELECT *, account_locked = 'Y' AND authentication_string = '' AND password_expired = 'Y' AS is_role"
+        " FROM mysql.user"
+    ),
+    memberships="SELECT FROM_USER, FROM_HOST, TO_USER, TO_HOST FROM mysql.role_edges",
+    default_roles=(
+        "SELECT DEFAULT_ROLE_USER AS FROM_USER, DEFAULT_ROLE_HOST AS FROM_HOST, USER AS TO_USER, HOST AS TO_HOST"
+        " FROM mysql.default_roles"
+    ),
+    dynamic_privileges="SELECT USER, HOST, PRIV FROM mysql.global_grants",
+    role=_mysql_role,
+    active_roles=_mysql_active_roles,
+    set_default_roles=_mysql_default_roles,
+    revoking_takes_roles=False,
+)
+
+
+def as_stored(plugin: str, stored: str) -> str:
+    """Return the clause that gives an account its plugin and what that keeps, such as a password's verifier."""
+    return f"IDENTIFIED WITH {plugin} AS {literal(stored)}"

@@ -1,0 +1,227 @@
+"""The statements that make a MySQL server's users what they shall be, in an order in which any of them can be the last.
+
+MySQL has no transaction for them: each is done for good. So ways in are closed before anything else, an account is
+opened only once all that production let it do is taken back, and what is granted comes last.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TypeVar
+
+from aurora_restore.database.engine import Change, ChangeKind, DesiredState
+from aurora_restore.database.mysql_accounts import IAM_STORED, Listed, closing, listed_accounts, open_users, shown
+from aurora_restore.database.mysql_dialect import Dialect, as_stored
+from aurora_restore.database.mysql_passwords import SALT_BYTES, nobodys_verifier, verifier
+from aurora_restore.database.mysql_privileges import wanted
+from aurora_restore.database.mysql_server import Account, Event, Holdings, Name, Place, Scope, Server
+from aurora_restore.database.mysql_words import account, identifier
+from aurora_restore.database_request import Leftover
+
+ACCOUNTS_A_STATEMENT = 100
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One statement and what it changes; it is not shown, because a verifier may stand in it (I6)."""
+
+    statement: str = field(repr=False)
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done: ``first``, then the sessions of everybody but ``may_stay`` end, then the rest."""
+
+    first: tuple[Action, ...]
+    may_stay: frozenset[str]
+    sessions: tuple[Change, ...]
+    rest: tuple[Action, ...]
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Every change, in the order in which it is made."""
+        before = [change for action in self.first for change in action.changes]
+        after = [change for action in self.rest for change in action.changes]
+        return (*before, *self.sessions, *after)
+
+
+def make_plan(
+    server: Server, desired: DesiredState, dialect: Dialect, random: Callable[[int], bytes] = secrets.token_bytes
+) -> Plan:
+    """Return what is to be done to a server. Pure but for ``random``, where the salts of verifiers come from."""
+    listed = listed_accounts(server, desired, dialect)
+    events = () if Leftover.EVENTS in desired.leftovers else server.events
+    may_stay = open_users(server, desired, listed) | server.reserved
+    rest = (
+        *_leaving(server, listed, dialect),
+        *_stripping(server, listed),
+        *_opening(server, listed, dialect, random),
+        *_granting(server, listed),
+        *_joining(server, listed, dialect),
+    )
+    return Plan(
+        first=(*map(_disable, events), *_closing(server, closing(server, desired, listed))),
+        may_stay=may_stay,
+        sessions=tuple(_sessions(server, may_stay)),
+        rest=rest,
+    )
+
+
+def _disable(event: Event) -> Action:
+    # Without its definer the event would become ours, and run with the master's powers should somebody enable it.
+    name = f"{identifier(event.database)}.{identifier(event.name)}"
+    change = Change(
+        ChangeKind.STOP_LEFTOVER,
+        shown(event.definer),
+        event.database,
+        f"the event {event.name} of {event.database} is disabled",
+    )
+    return Action(f"ALTER DEFINER = {account(*event.definer)} EVENT {name} DISABLE", (change,))
+
+
+def _closing(server: Server, accounts: Iterable[Account]) -> Iterator[Action]:
+    doomed = list(accounts)
+    nobodys = as_stored(server.default_plugin, nobodys_verifier(server.default_plugin))
+    for batch in _batches([each.name for each in doomed if each.name[0]]):
+        names = ", ".join(f"{account(*name)} {nobodys}" for name in batch)
+        changes = (_change(ChangeKind.TAKE_LOGIN, name, f"{shown(name)} can no longer log in") for name in batch)
+        yield Action(f"ALTER USER {names} ACCOUNT LOCK", tuple(changes))
+    # A locked account without a name would be met before the users', by whoever comes from its host.
+    for name in (each.name for each in doomed if not each.name[0]):
+        sentence = f"the account without a name at {name[1]} is dropped"
+        yield Action(f"DROP USER IF EXISTS {account(*name)}", (_change(ChangeKind.TAKE_LOGIN, name, sentence),))
+
+
+def _sessions(server: Server, may_stay: frozenset[str]) -> Iterator[Change]:
+    for user, number in sorted(server.sessions.items()):
+        if user not in may_stay:
+            ends = "1 session of {} ends" if number == 1 else "{1} sessions of {0} end"
+            yield _change(ChangeKind.END_SESSIONS, (user, "%"), ends.format(user, number))
+
+
+def _stripping(server: Server, listed: Sequence[Listed]) -> Iterator[Action]:
+    excess = {one.name: _excess(server, one) for one in listed}
+    for batch in _batches([name for name, holdings in excess.items() if holdings]):
+        changes = [
+            _change(ChangeKind.REVOKE, name, f"{shown(name)} loses {_listed(privileges)} on {place}", place)
+            for name in batch
+            for place, privileges in sorted(excess[name].items())
+        ]
+        # All of it, and what the user is to have is granted anew: this form alone needs no privilege of the same kind.
+        names = ", ".join(account(*name) for name in batch)
+        yield Action(f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {names}", tuple(changes))
+
+
+def _leaving(server: Server, listed: Sequence[Listed], dialect: Dialect) -> Iterator[Action]:
+    for one in listed:
+        # The role's host is as it was granted; MariaDB's roles have none.
+        for role in sorted(server.memberships.get(one.name, frozenset()) - _roles(one)):
+            sentence = f"{shown(one.name)} leaves the role {shown(role)}"
+            given = dialect.role(role[0]) if role[1] == "%" else account(*role)
+            statement = f"REVOKE {given} FROM {account(*one.name)}"
+            yield Action(statement, (_change(ChangeKind.LEAVE_ROLE, one.name, sentence),))
+
+
+def _opening(
+    server: Server, listed: Sequence[Listed], dialect: Dialect, random: Callable[[int], bytes]
+) -> Iterator[Action]:
+    def clause(one: Listed) -> str:
+        password = one.user.password
+        if password is None:
+            return f"{account(*one.name)} {as_stored(dialect.iam_plugin, IAM_STORED)}"
+        stored = verifier(server.default_plugin, password, random(SALT_BYTES))
+        return f"{account(*one.name)} {as_stored(server.default_plugin, stored)}"
+
+    for is_new, verb in ((False, "ALTER USER"), (True, "CREATE USER IF NOT EXISTS")):
+        todo = [one for one in listed if not one.is_right and (one.account is None) is is_new]
+        for limit, those in _by_limit(todo):
+            for batch in _batches(those):
+                clauses = ", ".join(clause(one) for one in batch)
+                statement = f"{verb} {clauses} WITH MAX_USER_CONNECTIONS {limit} ACCOUNT UNLOCK"
+                yield Action(statement, tuple(_opened(one) for one in batch))
+
+
+def _opened(one: Listed) -> Change:
+    way = "a password" if one.user.password is not None else "IAM"
+    if one.account is None:
+        return _change(ChangeKind.CREATE_USER, one.name, f"{shown(one.name)} is made, and logs in with {way}")
+    return _change(ChangeKind.CHANGE_USER, one.name, f"{shown(one.name)} logs in with {way} of the request's")
+
+
+def _granting(server: Server, listed: Sequence[Listed]) -> Iterator[Action]:
+    alike: dict[tuple[Place, frozenset[str]], list[Name]] = {}
+    for one in listed:
+        held = {} if _excess(server, one) else server.holdings.get(one.name, {})
+        for place, privileges in wanted(one.user.grants, server.databases).items():
+            missing = privileges - held.get(place, frozenset())
+            if missing:
+                alike.setdefault((place, missing), []).append(one.name)
+    for (place, privileges), names in alike.items():
+        for batch in _batches(names):
+            changes = (
+                _change(ChangeKind.GRANT, name, f"{shown(name)} gets {_listed(privileges)} on {place}", place)
+                for name in batch
+            )
+            to = ", ".join(account(*name) for name in batch)
+            yield Action(f"GRANT {_listed(privileges)} ON {_object(place)} TO {to}", tuple(changes))
+
+
+def _joining(server: Server, listed: Sequence[Listed], dialect: Dialect) -> Iterator[Action]:
+    for one in listed:
+        is_stripped = dialect.revoking_takes_roles and bool(_excess(server, one))
+        present = frozenset() if is_stripped else server.memberships.get(one.name, frozenset())
+        for role in one.user.roles:
+            if (role, "%") not in present:
+                sentence = f"{shown(one.name)} joins the role {role}"
+                statement = f"GRANT {dialect.role(role)} TO {account(*one.name)}"
+                yield Action(statement, (_change(ChangeKind.JOIN_ROLE, one.name, sentence),))
+        active = dialect.set_default_roles(*one.name, one.user.roles)
+        # MySQL forgets a default role with the membership; so without roles there is nothing to be said.
+        is_active = server.default_roles.get(one.name) == dialect.active_roles(one.user.roles) and not is_stripped
+        if one.user.roles and not is_active:
+            sentence = f"the roles of {shown(one.name)} are active from the login on"
+            yield Action(active, (_change(ChangeKind.CHANGE_USER, one.name, sentence),))
+
+
+def _roles(one: Listed) -> frozenset[Name]:
+    return frozenset((role, "%") for role in one.user.roles)
+
+
+def _excess(server: Server, one: Listed) -> Holdings:
+    """Return what an account holds and its user is not to hold."""
+    shall = wanted(one.user.grants, server.databases)
+    held = server.holdings.get(one.name, {})
+    excess = {place: privileges - shall.get(place, frozenset()) for place, privileges in held.items()}
+    return {place: privileges for place, privileges in excess.items() if privileges}
+
+
+def _object(place: Place) -> str:
+    if place.scope is Scope.TABLE:
+        return f"{identifier(place.database)}.{identifier(place.name)}"
+    # The pattern is escaped already.
+    return f"{identifier(place.database)}.*"
+
+
+def _listed(privileges: frozenset[str]) -> str:
+    return ", ".join(sorted(privileges))
+
+
+def _change(kind: ChangeKind, name: Name, sentence: str, place: Place | None = None) -> Change:
+    database = place.database.replace("\\", "") if place is not None and place.database else None
+    return Change(kind, name[0], database, sentence)
+
+
+def _by_limit(listed: Sequence[Listed]) -> Iterator[tuple[int, list[Listed]]]:
+    def limit(one: Listed) -> int:
+        return one.user.connection_limit or 0
+
+    for number, group in groupby(sorted(listed, key=limit), key=limit):
+        yield number, list(group)
+
+
+def _batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    for start in range(0, len(items), ACCOUNTS_A_STATEMENT):
+        yield items[start : start + ACCOUNTS_A_STATEMENT]

@@ -1,0 +1,69 @@
+"""What a request asks for that the source's engine has no like of: said before anything is done, all at once."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from aurora_restore.database_request import Grant, Leftover, User
+from aurora_restore.request import RestoreRequest
+
+LONGEST_MYSQL_NAME: Final = 32
+# MySQL's own words for what the request's word would be, where there is one.
+_INSTEAD: Final = {
+    "TRUNCATE": "is DROP in MySQL, by which one drops tables too: give the preset owner, or leave it out",
+    "USAGE": "is no privilege to do anything in MySQL: leave it out",
+    "CONNECT": "is what every user of MySQL may: leave it out",
+}
+_NOT_ON_TABLES: Final = frozenset({"EXECUTE", "TEMPORARY"})
+
+
+def unsupported(request: RestoreRequest, engine: str) -> Iterator[str]:
+    """Yield a sentence for each field of the request that the engine, named as RDS does, can make nothing of."""
+    match engine:
+        case "aurora-mysql":
+            yield from _by_mysql(request)
+        case "aurora-postgresql":
+            yield from _by_postgresql(request)
+        case _:
+            return
+
+
+def _by_mysql(request: RestoreRequest) -> Iterator[str]:
+    for user in request.users:
+        yield from (f"the user {user.name}: {what}" for what in _of_user(user))
+    for leftover in request.keep:
+        if leftover is not Leftover.EVENTS:
+            yield f"keep: MySQL has no {leftover.value}, they are PostgreSQL's: leave them out"
+    if request.ownership:
+        yield "ownership: nothing in MySQL has an owner: leave it out"
+
+
+def _of_user(user: User) -> Iterator[str]:
+    if len(user.name) > LONGEST_MYSQL_NAME:
+        yield f"a name in MySQL has at most {LONGEST_MYSQL_NAME} characters, and this one {len(user.name)}"
+    if user.valid_until is not None:
+        yield "valid_until is PostgreSQL's, a password in MySQL ends on no certain day: leave it out"
+    if user.settings:
+        yield "settings are PostgreSQL's, a user of MySQL has none: leave them out"
+    for number, grant in enumerate(user.grants):
+        yield from (f"grants[{number}]: {what}" for what in _of_grant(grant))
+
+
+def _of_grant(grant: Grant) -> Iterator[str]:
+    if grant.schema_name is not None:
+        yield f"schema is PostgreSQL's, in MySQL it is the database: give database: {grant.schema_name}"
+    for word in grant.privileges or ():
+        if word in _INSTEAD:
+            yield f"{word} {_INSTEAD[word]}"
+        elif grant.table is not None and word in _NOT_ON_TABLES:
+            yield f"{word} is a privilege on a database and not on a table: leave out table"
+
+
+def _by_postgresql(request: RestoreRequest) -> Iterator[str]:
+    for user in request.users:
+        if user.host != "%":
+            yield f"the user {user.name}: host is MySQL's, PostgreSQL's roles have none: leave it out"
+        for number, grant in enumerate(user.grants):
+            if grant.table is not None and grant.schema_name is None:
+                yield f"the user {user.name}: grants[{number}]: table needs schema"
+    if Leftover.EVENTS in request.keep:
+        yield "keep: PostgreSQL has no events, they are MySQL's: leave them out"
