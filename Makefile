@@ -23,7 +23,7 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 MAKEFLAGS += --keep-going --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults check check-format check-lint check-types check-imports check-workflow check-template synth permissions bench bench-embedded bench-orchestration format lock clean
+.PHONY: help demo test faults check check-format check-lint check-types check-imports check-workflow check-template synth permissions bench bench-embedded bench-orchestration bench-users format lock clean
 
 help:
 	@echo 'make demo    restore a real database on this machine, start to end (ARGS="--rows 1000000 --keep")'
@@ -32,7 +32,7 @@ help:
 	@echo 'make check   formatting, lint, types, import rules, state machine, template; silent where all is well'
 	@echo 'make synth   write the CloudFormation template that the package ships, from the CDK app (needs node)'
 	@echo 'make permissions  write docs/reference/permissions.md, from the table of permissions and whole operations'
-	@echo 'make bench   measure the embedded account, and what waiting costs an operation (bench-embedded, bench-orchestration)'
+	@echo 'make bench   measure the embedded account, what waiting costs, and a thousand users (bench-embedded, bench-orchestration, bench-users)'
 	@echo 'make format  format the code and mend what ruff can mend'
 	@echo 'make lock    write requirements.lock anew (developers; needs the network)'
 	@echo 'make clean   remove .venv and everything else that is made here'
@@ -82,13 +82,16 @@ synth: $(INSTALLED) $(INFRA)
 permissions: $(INSTALLED) $(INFRA)
 	@$(BIN)/python -m tests.infra.permissions_page
 
-bench: bench-orchestration bench-embedded
+bench: bench-orchestration bench-embedded bench-users
 
 bench-embedded: $(INSTALLED)
 	@$(BIN)/python -m benchmarks.embedded $(ARGS)
 
 bench-orchestration: $(INSTALLED)
 	@$(BIN)/python -m benchmarks.orchestration $(ARGS)
+
+bench-users: $(INSTALLED)
+	@$(BIN)/python -m benchmarks.users $(ARGS)
 
 format: $(INSTALLED)
 	@$(BIN)/ruff check --quiet --fix . || true

@@ -59,13 +59,14 @@ class PostgreSQL:
 
     def apply(self, endpoint: Endpoint, master: Login, desired: DesiredState, time_left: TimeLeft = endless) -> Applied:
         """See ``Engine.apply``."""
-        stages = self._compare(endpoint, master, desired).stages()
+        plan = self._compare(endpoint, master, desired)
+        stages = plan.stages()
         done = list(run_stages(self._connect, endpoint, master, stages, time_left))
         changes = tuple(change for stage in done for change in stage.changes)
         if len(done) < len(stages) or (done and time_left() < 0):
             return Applied(changes, is_whole=False)
         if done:
-            self._expect_nothing_left(endpoint, master, desired)
+            self._expect_nothing_left(endpoint, master, desired, plan.roles.new_passwords)
         return Applied(changes)
 
     def remarks(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[str, ...]:
@@ -108,9 +109,11 @@ class PostgreSQL:
         with self._open(endpoint, master, MAINTENANCE_DATABASE) as connection, our_errors(endpoint, "show its roles"):
             return read_cluster(connection)
 
-    def _compare(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> Plan:
+    def _compare(
+        self, endpoint: Endpoint, master: Login, desired: DesiredState, written: frozenset[str] = frozenset()
+    ) -> Plan:
         cluster = self._read_cluster(endpoint, master)
-        users = proven(self._connect, endpoint, cluster, desired.users)
+        users = proven(self._connect, endpoint, cluster, desired.users, written)
         databases = [self._read_database(endpoint, master, name, desired) for name in cluster.databases]
         return compare(cluster, databases, desired, users, self._salt)
 
@@ -121,9 +124,11 @@ class PostgreSQL:
     def _salt(self) -> bytes:
         return self._random_bytes(SALT_BYTES)
 
-    def _expect_nothing_left(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> None:
+    def _expect_nothing_left(
+        self, endpoint: Endpoint, master: Login, desired: DesiredState, written: frozenset[str]
+    ) -> None:
         """Read everything back (I7): who can log in, with which password, and who holds what."""
-        left = self._compare(endpoint, master, desired).changes
+        left = self._compare(endpoint, master, desired, written).changes
         if not left:
             return
         sentences = "; ".join(change.sentence for change in left[:10])

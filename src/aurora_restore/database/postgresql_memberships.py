@@ -87,12 +87,14 @@ class Memberships:
             yield f"{user} is to be a member of the role {role}, which the restored cluster does not have"
 
     def _to_end(self) -> Iterator[Membership]:
+        locked_out = self.unlisted - self._rds_groups()
+        dangerous = _DANGEROUS_ROLES | self.keep
         for one in self.cluster.memberships:
             if one.member in self.users:
                 # Whatever a role may do its members may do: that would be more than the request grants.
                 if not self._is_wanted(one) or one.is_administered:
                     yield one
-            elif one.member in self.unlisted - self._rds_groups() and one.role in _DANGEROUS_ROLES | self.keep:
+            elif one.member in locked_out and one.role in dangerous:
                 yield one
 
     def _is_wanted(self, one: Membership) -> bool:

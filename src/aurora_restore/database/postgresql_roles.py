@@ -35,6 +35,7 @@ class RolesPlan:
     closed: frozenset[str]
     session_changes: tuple[Change, ...]
     open: tuple[Action, ...]
+    new_passwords: frozenset[str]
     problems: tuple[str, ...]
     doubts: tuple[str, ...]
     remarks: tuple[str, ...]
@@ -71,13 +72,14 @@ class _Roles:
     def plan(self) -> RolesPlan:
         problems = tuple(self._problems())
         if problems:
-            return RolesPlan((), frozenset(), (), (), problems, (), ())
+            return RolesPlan((), frozenset(), (), (), frozenset(), problems, (), ())
         closed = (self.unlisted | self.unsettled) & self.cluster.roles.keys()
         return RolesPlan(
             close=(*self._closings(closed), *self.memberships.leavings()),
             closed=frozenset(closed),
             session_changes=tuple(self._session_changes(closed)),
             open=(*self._openings(), *self.memberships.joinings()),
+            new_passwords=self.unsettled,
             problems=(),
             doubts=tuple(self._doubts()),
             remarks=tuple(self._remarks()),

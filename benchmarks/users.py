@@ -1,0 +1,262 @@
+"""How long the database step takes for many users, beside one DO block a database written by hand.
+
+Prints a table and writes benchmarks/results/users.json. The README beside this file says how to read it.
+"""
+
+import argparse
+import json
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from aurora_restore.database.engine import DesiredState, DesiredUser, Endpoint, Login
+from aurora_restore.database.passwords import scram_verifier
+from aurora_restore.database.postgresql import PostgreSQL
+from aurora_restore.database_request import Grant
+from aurora_restore.embedded.dataplane import MasterUser
+from aurora_restore.embedded.postgres import PostgresServers
+from benchmarks import machine
+from benchmarks.users_relay import Relay
+
+RESULTS = Path(__file__).resolve().parent / "results"
+_MASTER = MasterUser("dba", "testing")
+_TABLES = 20
+_GRANTS = 5
+# What Lambda gives a function, and how much slower a small instance far away is taken to be.
+_LAMBDA_S = 900
+_SLOWER = 50
+
+_STATE = """
+    SELECT 'acl', oid::regclass::text, item::text FROM pg_class, unnest(relacl) AS item
+    UNION ALL SELECT 'schema', nspname, item::text FROM pg_namespace, unnest(nspacl) AS item
+    UNION ALL SELECT 'database', datname, item::text FROM pg_database, unnest(datacl) AS item
+      WHERE datname = current_database()
+    UNION ALL SELECT 'future', concat_ws(' ', defaclrole::regrole, defaclnamespace::regnamespace, defaclobjtype),
+      item::text FROM pg_default_acl, unnest(defaclacl) AS item
+    UNION ALL SELECT 'role', rolname, rolcanlogin::text FROM pg_roles
+    ORDER BY 1, 2, 3
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One way to make the users: its time, what it sent, and how its time relates to the DO blocks'."""
+
+    what: str
+    seconds: float
+    statements: int
+    round_trips: int
+    connections: int
+    ratio: float
+
+
+class Counting(psycopg.Connection):
+    """A connection that counts the statements of all its kind."""
+
+    statements = 0
+
+    def execute(self, *arguments: Any, **options: Any) -> Any:
+        """Count, and run."""
+        Counting.statements += 1
+        return super().execute(*arguments, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A server with ``databases`` databases and how many users are to be made."""
+
+    servers: PostgresServers
+    users: int
+    databases: int
+
+    def names(self) -> list[str]:
+        """Return the databases' names."""
+        return [f"shop_{number:02}" for number in range(self.databases)]
+
+    def desired(self) -> DesiredState:
+        """Return the users: each may read one schema and what comes into it, and has four grants on tables."""
+        users = (
+            DesiredUser(f"user_{number:04}", f"testing-{number}", grants=tuple(self._grants(number)))
+            for number in range(self.users)
+        )
+        return DesiredState(tuple(users))
+
+    def _grants(self, user: int) -> Iterator[Grant]:
+        names = self.names()
+        yield Grant.model_validate({"preset": "readonly", "database": names[user % len(names)], "schema": "sales"})
+        for number in range(1, _GRANTS):
+            yield Grant.model_validate(
+                {
+                    "privileges": ["SELECT", "INSERT", "UPDATE", "DELETE"][:number],
+                    "database": names[(user + number) % len(names)],
+                    "schema": "sales",
+                    "table": f"table_{user % _TABLES:02}",
+                }
+            )
+
+    @contextmanager
+    def copy(self) -> Iterator[Endpoint]:
+        """Run a fresh copy of the origin."""
+        self.servers.clone("origin", "copy")
+        try:
+            yield Endpoint("127.0.0.1", self.servers.start("copy", None))
+        finally:
+            self.servers.drop("copy")
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--users", type=int, default=1_000, metavar="N")
+    parser.add_argument("--databases", type=int, default=20, metavar="N")
+    parser.add_argument("--repeat", type=int, default=3, metavar="TIMES")
+    options = parser.parse_args()
+    with PostgresServers(Path(tempfile.mkdtemp()), remove_on_death=True) as servers:
+        bench = Bench(servers, options.users, options.databases)
+        _fill(bench)
+        measurements = _measure(bench, options.repeat)
+    print(_table(measurements))
+    RESULTS.mkdir(exist_ok=True)
+    report = {"machine": machine.describe(), **vars(options), "results": [asdict(one) for one in measurements]}
+    (RESULTS / "users.json").write_text(f"{json.dumps(report, indent=2)}\n")
+
+
+def _fill(bench: Bench) -> None:
+    bench.servers.create("origin", _MASTER, None)
+    endpoint = Endpoint("127.0.0.1", bench.servers.start("origin", None))
+    with _connect(endpoint, "postgres") as connection:
+        for name in bench.names():
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    for name in bench.names():
+        with _connect(endpoint, name) as connection:
+            connection.execute("CREATE SCHEMA sales")
+            for number in range(_TABLES):
+                table = sql.Identifier("sales", f"table_{number:02}")
+                connection.execute(sql.SQL("CREATE TABLE {} (id int)").format(table))
+    bench.servers.stop("origin")
+
+
+def _measure(bench: Bench, repeat: int) -> list[Measurement]:
+    """Run each way ``repeat`` times in turns and take the fastest: what disturbs a run only ever makes it slower."""
+    desired, master = bench.desired(), Login(_MASTER.name, _MASTER.password)
+    ways: dict[str, Callable[[Endpoint], Any]] = {
+        "DO blocks by hand": lambda endpoint: _by_hand(bench, endpoint, desired),
+        "ours: make and read back": lambda endpoint: PostgreSQL(Counting.connect).apply(endpoint, master, desired),
+    }
+    best = dict.fromkeys([*ways, "ours: nothing to do"], float("inf"))
+    states = []
+    for _ in range(repeat):
+        for what, way in ways.items():
+            with bench.copy() as endpoint:
+                best[what] = min(best[what], _timed(way, endpoint))
+                states.append(_state(bench, endpoint))
+                if what.startswith("ours"):
+                    best["ours: nothing to do"] = min(best["ours: nothing to do"], _timed(way, endpoint))
+    if any(state != states[0] for state in states):
+        raise SystemExit("the DO blocks and ours do not end in the same state: the benchmark is wrong")
+    floor_s = best["DO blocks by hand"]
+    return [
+        Measurement(what, round(seconds, 2), *_counted(bench, ways, what), ratio=round(seconds / floor_s, 2))
+        for what, seconds in best.items()
+    ]
+
+
+def _counted(bench: Bench, ways: dict[str, Callable[[Endpoint], Any]], what: str) -> tuple[int, int, int]:
+    """Return statements, round trips and connections, counted in a run of its own behind a relay."""
+    again = what == "ours: nothing to do"
+    way = ways["ours: make and read back" if again else what]
+    with bench.copy() as endpoint:
+        if again:
+            way(endpoint)
+        Counting.statements = 0
+        with Relay(endpoint.port) as relay:
+            way(Endpoint("127.0.0.1", relay.port))
+        return Counting.statements, relay.round_trips, relay.connections
+
+
+def _timed(way: Callable[[Endpoint], Any], endpoint: Endpoint) -> float:
+    began_s = time.perf_counter()
+    way(endpoint)
+    return time.perf_counter() - began_s
+
+
+def _by_hand(bench: Bench, endpoint: Endpoint, desired: DesiredState) -> None:
+    """Make the same users and grants as a DBA's script would that knows the database is fresh: no look, no check."""
+    with _connect(endpoint, "postgres", Counting) as connection:
+        words = [
+            sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
+                sql.Identifier(user.name), sql.Literal(scram_verifier(str(user.password), secrets.token_bytes(16)))
+            )
+            for user in desired.users
+        ]
+        connection.execute(_do(words))
+    for name in bench.names():
+        with _connect(endpoint, name, Counting) as connection:
+            connection.execute(_do([words for user in desired.users for words in _by_hand_in(name, user)]))
+
+
+def _by_hand_in(database: str, user: DesiredUser) -> Iterator[sql.Composed]:
+    for grant in user.grants:
+        if grant.database != database:
+            continue
+        names = {"user": sql.Identifier(user.name), "database": sql.Identifier(database)}
+        statements: tuple[LiteralString, ...] = (
+            "GRANT CONNECT ON DATABASE {database} TO {user}",
+            "GRANT USAGE ON SCHEMA sales TO {user}",
+        )
+        if grant.table is None:
+            statements += (
+                "GRANT SELECT ON ALL TABLES IN SCHEMA sales TO {user}",
+                "ALTER DEFAULT PRIVILEGES IN SCHEMA sales GRANT SELECT ON TABLES TO {user}",
+                "ALTER DEFAULT PRIVILEGES IN SCHEMA sales GRANT SELECT ON SEQUENCES TO {user}",
+            )
+        else:
+            statements += ("GRANT {privileges} ON {table} TO {user}",)
+        words = sql.SQL(", ").join(sql.SQL(word) for word in grant.privileges or ())
+        table = sql.Identifier("sales", grant.table or "")
+        yield from (sql.SQL(text).format(**names, privileges=words, table=table) for text in statements)
+
+
+def _do(statements: list[sql.Composed]) -> sql.Composed:
+    body = sql.SQL("BEGIN {}; END").format(sql.SQL("; ").join(statements)).as_string(None)
+    return sql.SQL("DO {}").format(sql.Literal(body))
+
+
+def _state(bench: Bench, endpoint: Endpoint) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = []
+    for name in bench.names():
+        with _connect(endpoint, name) as connection:
+            rows += connection.execute(_STATE).fetchall()
+    return rows
+
+
+def _connect(
+    endpoint: Endpoint, database: str, kind: type[psycopg.Connection] = psycopg.Connection
+) -> psycopg.Connection:
+    return kind.connect(
+        host=endpoint.host, port=endpoint.port, user=_MASTER.name, password=_MASTER.password, dbname=database,
+        autocommit=True,
+    )  # fmt: skip
+
+
+def _table(measurements: list[Measurement]) -> str:
+    lines = [f"{'':<28}{'seconds':>9}{'statements':>12}{'round trips':>13}{'connections':>13}{'ratio':>8}"]
+    lines += [
+        f"{one.what:<28}{one.seconds:>9.2f}{one.statements:>12}{one.round_trips:>13}{one.connections:>13}{one.ratio:>8.2f}"
+        for one in measurements
+    ]
+    slow_s = measurements[1].seconds * _SLOWER
+    verdict = "fits" if slow_s < _LAMBDA_S else "does not fit, and is split over several calls"
+    return "\n".join([*lines, f"{_SLOWER} times slower: {slow_s:.0f} s, which {verdict} (Lambda: {_LAMBDA_S} s)"])
+
+
+if __name__ == "__main__":
+    main()
