@@ -25,14 +25,21 @@ class Answer:
 
 
 class _Stdin(io.TextIOWrapper):
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, *, is_terminal: bool) -> None:
         super().__init__(io.BytesIO(content), encoding="utf-8")
+        self._is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self._is_terminal
 
 
-def aurora_restore(*arguments: str, stdin: bytes = b"") -> Answer:
-    """Run ``aurora-restore`` with these arguments, stdout and stderr being pipes."""
+def aurora_restore(*arguments: str, stdin: bytes = b"", typed: str | None = None) -> Answer:
+    """Run ``aurora-restore`` with these arguments, stdout and stderr being pipes.
+
+    ``typed`` is what somebody types at a terminal; None: stdin is a pipe too.
+    """
     out, err, before = io.StringIO(), io.StringIO(), sys.stdin
-    sys.stdin = _Stdin(stdin)
+    sys.stdin = _Stdin(stdin if typed is None else typed.encode(), is_terminal=typed is not None)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             main(arguments)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from aurora_restore.aws.door import Answer, call, demand
+from aurora_restore.aws.door import Answer, call, demand, pages
 
 _UNKNOWN = frozenset({"ExecutionDoesNotExist"})
 
@@ -32,6 +32,13 @@ class Executions:
     def describe(self, arn: str) -> Answer | None:
         """Return what Step Functions says of an execution, or None when it has forgotten it."""
         return call(self._client.describe_execution, tolerate=_UNKNOWN, executionArn=arn)
+
+    def running(self, state_machine_arn: str) -> list[str]:
+        """Return the names of the executions of a state machine that run now."""
+        found = pages(
+            self._client, "list_executions", "executions", stateMachineArn=state_machine_arn, statusFilter="RUNNING"
+        )
+        return [str(each["name"]) for each in found]
 
     def has_ended(self, arn: str) -> bool:
         """Say whether an execution runs no more; one that Step Functions has forgotten does not."""

@@ -32,6 +32,9 @@ class Command:
 COMMANDS = (
     Command("demo", "demo", "Rehearse a whole restore on this machine, without AWS."),
     Command("serve", "serve", "Keep an embedded AWS account running on this machine."),
+    Command("deploy", "deploy", "Deploy the pipeline into an AWS account, or update it."),
+    Command("destroy", "destroy", "Delete the pipeline from an AWS account; keep what it has recorded."),
+    Command("bundle", "bundle", "Write template.json and functions.zip, for those who deploy by other means."),
     Command("init", "requests", "Write a commented example of a request."),
     Command("validate", "requests", "Say what is wrong with a request, all of it at once."),
     Command("schema", "requests", "Print the JSON Schema of a request, for editors."),

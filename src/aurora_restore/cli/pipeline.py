@@ -1,6 +1,8 @@
 """Opens a deployment through the user's own AWS configuration, and finds operations in it by as much as was typed."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -61,15 +63,22 @@ def open_pipeline(stack: str, region: str | None) -> Pipeline:
     Raises EnvironmentUnfitError, AccessDeniedError or DeploymentNotFoundError.
     """
     clients = Clients(PATIENT)
-    try:
+    with reachable():
         deployment = read_deployment(clients("ssm", region), stack)
+    dynamodb = clients("dynamodb", deployment.region)
+    store = Store(Table(dynamodb, deployment.state_table), Table(dynamodb, deployment.audit_table), SystemClock())
+    return Pipeline(deployment, store, Executions(clients("stepfunctions", deployment.region)), clients)
+
+
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Around a command's first call: say of an AWS that does not answer what may be the reason."""
+    try:
+        yield
     except AwsUnavailableError as error:
         endpoint = os.environ.get("AWS_ENDPOINT_URL")
         advice = f"AWS_ENDPOINT_URL is {endpoint}: does aurora-restore serve run there?" if endpoint else _NETWORK
         raise EnvironmentUnfitError(error.what, advice=advice) from None
-    dynamodb = clients("dynamodb", deployment.region)
-    store = Store(Table(dynamodb, deployment.state_table), Table(dynamodb, deployment.audit_table), SystemClock())
-    return Pipeline(deployment, store, Executions(clients("stepfunctions", deployment.region)), clients)
 
 
 def find_operation(pipeline: Pipeline, typed: str) -> Operation:

@@ -1,0 +1,73 @@
+"""The command bundle: template and code as two files, for those who deploy by other means."""
+
+import hashlib
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aurora_restore.cli.options import Json
+from aurora_restore.cli.output import print_json, stdout
+from aurora_restore.cloudformation import vendoring
+from aurora_restore.cloudformation.bundle import Bundle, template_file
+
+_CODE = "functions.zip"
+_TEMPLATE = "template.json"
+_OURS = "aurora_restore/runtime.py"
+
+
+def bundle(
+    *,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Write them into this directory.")] = Path(),
+    as_json: Json = False,
+) -> None:
+    """Write template.json and functions.zip, for those who deploy by other means.
+
+    Needs pip, and a package index that it can reach: the code is for Lambda's Python and processor, not this machine's.
+    The same version makes the same bytes.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    console = stdout()
+    console.quiet = as_json
+    console.print("Building the functions' code for Lambda (Python 3.13, arm64)")
+    made = build(out / _CODE)
+    template = Path(shutil.copyfile(template_file(), out / _TEMPLATE))
+    if as_json:
+        print_json(
+            {
+                "template": str(template),
+                "bundle": str(made.path),
+                "sha256": made.sha256,
+                "zipped_bytes": made.zipped_bytes,
+                "unzipped_bytes": made.unzipped_bytes,
+                "files": made.file_count,
+            }
+        )
+        return
+    console.print(f"{made.path}: {size(made)}\n  sha256 {made.sha256}", soft_wrap=True)
+    console.print(f"{template}: {template.stat().st_size / 1000:,.0f} kB", soft_wrap=True)
+
+
+build = vendoring.build
+
+
+def read(path: Path) -> Bundle:
+    """Return a bundle that was made earlier; raises BadParameter when the file is none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = archive.infolist()
+    except (OSError, zipfile.BadZipFile) as error:
+        raise typer.BadParameter(f"{path} cannot be read as a zip: {error}", param_hint="--bundle") from error
+    if _OURS not in {entry.filename for entry in inside}:
+        raise typer.BadParameter(f"{path} holds no {_OURS}: it is no bundle of ours", param_hint="--bundle")
+    content = path.read_bytes()
+    unzipped = sum(entry.file_size for entry in inside)
+    return Bundle(path, hashlib.sha256(content).hexdigest(), len(content), unzipped, len(inside))
+
+
+def size(made: Bundle) -> str:
+    """Return how large a bundle is, as a person reads it."""
+    zipped, unzipped = made.zipped_bytes / 1e6, made.unzipped_bytes / 1e6
+    return f"{made.file_count:,} files, {zipped:.1f} MB zipped, {unzipped:.1f} MB unzipped"
