@@ -130,15 +130,15 @@ def request() -> dict[str, Any]:
     }
 
 
-def keep_snapshot_young(account: EmbeddedAccount) -> None:
-    """Let production have another automated snapshot once its newest is half a day old, as its backup window would."""
+def keep_snapshot_young(account: EmbeddedAccount, older_than: timedelta = _NEW_SNAPSHOT_AFTER) -> None:
+    """Let production have another automated snapshot once its newest is older, as its backup window would."""
     rds = account.client("rds", SOURCE_REGION)
     # Somebody who looks around may have deleted it.
     if not any(cluster["DBClusterIdentifier"] == SOURCE for cluster in rds.describe_db_clusters()["DBClusters"]):
         return
     found = rds.describe_db_cluster_snapshots(DBClusterIdentifier=SOURCE, SnapshotType="automated")
     taken: list[datetime] = [snapshot["SnapshotCreateTime"] for snapshot in found["DBClusterSnapshots"]]
-    if not taken or account.clock.now() - max(taken) > _NEW_SNAPSHOT_AFTER:
+    if not taken or account.clock.now() - max(taken) > older_than:
         account.aurora.take_automated_snapshot(SOURCE_REGION, SOURCE)
 
 
