@@ -147,6 +147,36 @@ def test_production_s_password_is_out_of_reach(proof: Proof) -> None:
         assert {step for step in Step if proof.policies[step].answer(read) is Answer.ALLOWED} == readers
 
 
+_MARK = "aws:RequestTag/aurora-restore:stack"
+# What must be so in the context of these actions, wherever it was so in the recording.
+_SECURED = {
+    "rds:CreateDBClusterSnapshot": (_MARK,),
+    "rds:RestoreDBClusterFromSnapshot": (_MARK,),
+    "rds:CreateDBInstance": (_MARK,),
+    "rds:AddTagsToResource": (_MARK,),
+    "rds:DeleteDBClusterSnapshot": ("aws:ResourceTag/aurora-restore:stack",),
+    "secretsmanager:CreateSecret": (_MARK,),
+    "secretsmanager:TagResource": (_MARK,),
+    "kms:CreateGrant": ("kms:ViaService", "kms:GrantIsForAWSResource"),
+    "kms:Decrypt": ("kms:ViaService",),
+    "kms:GenerateDataKey": ("kms:ViaService",),
+    "iam:PassRole": ("iam:PassedToService",),
+}
+
+
+def test_a_condition_that_is_removed_is_missed(proof: Proof) -> None:
+    """What is allowed for this stack, through this service or to it, is not allowed for, through or to another."""
+    tried = set()
+    for step, asked in proof.recording.all():
+        for key in _SECURED.get(asked.action, ()):
+            # RDS hands whatever tags the old target has down to its final snapshot.
+            if key in dict(asked.context) and ":aurora-restore-final-" not in asked.resource:
+                other = Authorisation.of(asked.action, asked.resource, {**dict(asked.context), key: "another"})
+                assert proof.policies[step].answer(other) is Answer.NOT_ALLOWED, (step, other)
+                tried.add((asked.action, key))
+    assert tried == {(action, key) for action, keys in _SECURED.items() for key in keys}
+
+
 # Every Deny holds against whatever else is allowed, and is missed when it is taken away
 
 _EVENT = {"dynamodb:EnclosingOperation": "TransactWriteItems"}
@@ -189,7 +219,9 @@ def test_every_deny_holds_whatever_else_is_allowed(proof: Proof) -> None:
     attacks = _attacks(proof)
     for step, statements in PERMISSIONS.items():
         everything = proof.policies[step].with_(ALLOW_ALL)
-        for denial in (each.sid for each in statements if each.effect == "Deny"):
+        denials = {each.sid for each in statements if each.effect == "Deny"}
+        assert denials == attacks.keys() - ({"LeaveVpcToLambda"} if step is not Step.SETUP_DB_USERS else set())
+        for denial in denials:
             for attack in attacks[denial]:
                 assert everything.answer(attack) is Answer.DENIED, (step, denial, attack)
 
