@@ -18,6 +18,7 @@ from aurora_restore.measurements import NAMESPACE, Metric
 from aurora_restore.operation import Step
 from aurora_restore.request import RestoreRequest
 from aurora_restore.steps.sns_notification import is_watch
+from infra import alarm_table
 from tests.infra.template import STACK, Deployed, Json, of_type, shipped
 from tests.tidy.repository import ROOT, table_rows
 
@@ -72,6 +73,13 @@ def test_every_alarm_of_the_table_is_in_the_template_and_no_other_is() -> None:
     assert set(of_type("AWS::CloudWatch::Alarm")) == {f"{alarm.name}Alarm" for alarm in ALARMS}
     for alarm in ALARMS:
         assert made(alarm)["AlarmName"] == f"{STACK}-{alarm.name}"
+
+
+def test_the_module_s_own_table_is_true() -> None:
+    """Whoever reads its head knows every alarm, and what silence means for it."""
+    shown = re.findall(r"^\| (\w+) +\|.*\| ([\w ]+?)(?::.*)? +\|$", str(alarm_table.__doc__), re.MULTILINE)
+    words = {Missing.FINE: "fine", Missing.SAID: "said", Missing.AS_BEFORE: "as before", Missing.ON: "on"}
+    assert shown[1:] == [*((alarm.name, words[alarm.missing]) for alarm in ALARMS), ("NoSuccess", words[Missing.ON])]
 
 
 @each_alarm
