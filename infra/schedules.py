@@ -10,8 +10,7 @@ from aws_cdk import aws_scheduler
 from constructs import Construct
 
 from aurora_restore.cli.reading import read_request
-from aurora_restore.cloudformation.freshness import freshness_alarm, freshness_alarm_id
-from aurora_restore.cloudformation.schedules import schedule_id, schedule_resource
+from aurora_restore.cloudformation.freshness import scheduled
 from aurora_restore.errors import ConfigurationError
 from aurora_restore.request import RestoreRequest
 from infra.acknowledgements import NO_OTHER_TOPIC, acknowledge
@@ -59,14 +58,7 @@ def add_schedules(scope: Construct, schedules: tuple[Schedule, ...], values: Map
         },
     )
     for schedule in schedules:
-        _add_schedule(scope, schedule)
-
-
-def _add_schedule(scope: Construct, schedule: Schedule) -> None:
-    resource = schedule_resource(schedule.request, schedule.expression)
-    cdk.CfnResource(scope, schedule_id(schedule.request), type=resource["Type"], properties=resource["Properties"])
-    alarm = freshness_alarm(schedule.request, schedule.expression)
-    if alarm is not None:
-        id_ = freshness_alarm_id(schedule.request)
-        made = cdk.CfnResource(scope, id_, type=alarm["Type"], properties=alarm["Properties"])
-        acknowledge(made, *NO_OTHER_TOPIC)
+        for id_, resource in scheduled(schedule.request, schedule.expression).items():
+            made = cdk.CfnResource(scope, id_, type=resource["Type"], properties=resource["Properties"])
+            if resource["Type"] == "AWS::CloudWatch::Alarm":
+                acknowledge(made, *NO_OTHER_TOPIC)
