@@ -41,9 +41,9 @@ _OTHER_ROLE = re.compile(r"SET (SESSION )?(ROLE|AUTHORIZATION)\b")
 
 def read_script(text: str) -> Script:
     """Return the statements in a file for psql, less psql's own commands, which are mistakes."""
-    reader = _Reader(text.replace("\r\n", "\n"))
+    reader = _Reader(text.lstrip("\ufeff").replace("\r\n", "\n"))
     found = list(reader.statements())
-    first = reader.text.lstrip("\ufeff").partition("\n")[0].strip()
+    first = reader.text.partition("\n")[0].strip()
     alone = first == ALONE
     if first.startswith(DIRECTIVE) and not alone:
         reader.mistakes.append((1, f"this word to the pipeline is not known; the only one is: {ALONE}"))

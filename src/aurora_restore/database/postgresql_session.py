@@ -98,8 +98,8 @@ class PostgreSQLSession:
             self._limit(timeout_s)
             # A cursor is of one query only, and of one that reads; and just one row comes over the network.
             self._send(_CHECK + query.strip().rstrip(";").encode(), 1, len(_CHECK))
-            (row,) = self._send(_FIRST_ROW, 1) or (None,)
-            return Answer(row is not None, row)
+            found = self._send(_FIRST_ROW, 1)
+            return Answer(has_row=bool(found), text=found[0] if found else None)
 
     def count_rows(self, table: str, at_most: int, timeout_s: float) -> int | None:
         """See ``Session.count_rows``."""
@@ -184,7 +184,7 @@ class PostgreSQLSession:
         if state in _PASSES:
             return NotReadyError(f"{self._endpoint} could not run line {line} because of {_PASSES[state]}")
         if state == _CANCELLED:
-            return StatementError(line, f"it took longer than {self._timeout_ms / 1000:.0f} s")
+            return StatementError(line, f"it took longer than {self._timeout_ms / 1000:g} s")
         return StatementError(line, _told(state, said))
 
     @contextmanager
