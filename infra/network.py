@@ -77,7 +77,7 @@ def _endpoints(
         service_name=cdk.Fn.sub("com.amazonaws.${AWS::Region}.dynamodb"),
         vpc_endpoint_type="Gateway",
         vpc_id=parameters.vpc_id.value_as_string,
-        route_table_ids=parameters.route_table_ids.value_as_list,
+        route_table_ids=cdk.Fn.split(",", parameters.route_table_ids.value_as_string),
     )
     return group, secrets, dynamodb
 

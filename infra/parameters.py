@@ -145,8 +145,10 @@ def _route_table_ids(scope: Construct) -> cdk.CfnParameter:
     return cdk.CfnParameter(
         scope,
         "RouteTableIds",
-        type="CommaDelimitedList",
+        type="String",
         default="",
+        allowed_pattern=r"|rtb-[0-9a-f]+(,rtb-[0-9a-f]+)*",
+        constraint_description="Ids of route tables with commas between them and no spaces, or nothing",
         description="With CreateEndpoints: the route tables of the subnets, for DynamoDB's gateway endpoint.",
     )
 
@@ -161,7 +163,7 @@ def _route_tables_for_endpoints(
         rule_condition=_is(create_endpoints, "true"),
         assertions=[
             cdk.CfnRuleAssertion(
-                assert_=cdk.Fn.condition_not(cdk.Fn.condition_contains(route_table_ids.value_as_list, "")),
+                assert_=cdk.Fn.condition_not(_is(route_table_ids, "")),
                 assert_description="CreateEndpoints is true: RouteTableIds must name the subnets' route tables",
             )
         ],

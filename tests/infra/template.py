@@ -105,6 +105,8 @@ class Deployed:
                 return self._substituted(text, self.answered(values))
             case "Fn::Join":
                 return argument[0].join(self.answered(argument[1]))
+            case "Fn::Split":
+                return self.answered(argument[1]).split(argument[0])
             case "Fn::If":
                 condition, then, otherwise = argument
                 return self.answered(then if self._holds({"Condition": condition}) else otherwise)

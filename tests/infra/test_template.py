@@ -320,7 +320,7 @@ class TestNetwork:
 
     def test_makes_endpoints_only_where_asked_to(self, deployed: Deployed) -> None:
         """Secrets Manager's, which only the function may use, and DynamoDB's in the subnets' route tables."""
-        asked = Deployed({"CreateEndpoints": "true", "RouteTableIds": ["rtb-1"]}).resources()
+        asked = Deployed({"CreateEndpoints": "true", "RouteTableIds": "rtb-1,rtb-2"}).resources()
         endpoints = {"SecretsManagerEndpoint", "DynamoDBEndpoint", "EndpointGroup"}
         assert not endpoints & deployed.resources().keys()
         assert endpoints <= asked.keys()
@@ -330,7 +330,10 @@ class TestNetwork:
             f"com.amazonaws.{REGION}.secretsmanager",
             True,
         )
-        assert (dynamodb["ServiceName"], dynamodb["RouteTableIds"]) == (f"com.amazonaws.{REGION}.dynamodb", ["rtb-1"])
+        assert (dynamodb["ServiceName"], dynamodb["RouteTableIds"]) == (
+            f"com.amazonaws.{REGION}.dynamodb",
+            ["rtb-1", "rtb-2"],
+        )
         assert ingress["SourceSecurityGroupId"] == "DatabaseClientGroup.GroupId"
 
     def test_refuses_endpoints_that_would_serve_no_subnet(self) -> None:
@@ -338,7 +341,7 @@ class TestNetwork:
         rule = shipped()["Rules"]["RouteTablesForEndpoints"]
         assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "CreateEndpoints"}, "true"]}
         (assertion,) = rule["Assertions"]
-        assert assertion["Assert"] == {"Fn::Not": [{"Fn::Contains": [{"Ref": "RouteTableIds"}, ""]}]}
+        assert assertion["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "RouteTableIds"}, ""]}]}
 
 
 class TestWhole:
