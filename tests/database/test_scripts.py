@@ -131,21 +131,21 @@ def test_a_statement_has_its_time(restored: Database) -> None:
     assert (error.line, error.said) == (2, "it took longer than 0.2 s")
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        f"SELECT CAST('{SALARY} euro' AS int)",
-        f"DO $$ BEGIN RAISE EXCEPTION 'the salary is {SALARY}'; END $$",
-        f"DO $$ BEGIN EXECUTE format('SELECT %I', '{SALARY}'); END $$",
-        f"SELECT 'x' '{SALARY}'",
-        "CREATE TABLE p (id int PRIMARY KEY); INSERT INTO p VALUES (4711), (4711)",
-    ],
+TELLING = (
+    f"SELECT CAST('{SALARY} euro' AS int)",
+    f"DO $$ BEGIN RAISE EXCEPTION 'the salary is {SALARY}'; END $$",
+    f"DO $$ BEGIN EXECUTE format('SELECT %I', '{SALARY}'); END $$",
+    f"SELECT 'x' '{SALARY}'",
+    "CREATE TABLE p (id int PRIMARY KEY); INSERT INTO p VALUES (4711), (4711)",
 )
-def test_a_refusal_tells_no_value(restored: Database, statement: str) -> None:
+
+
+def test_a_refusal_tells_no_value(restored: Database) -> None:
     """I6: what the server says may quote a row. It is told by its code; names of tables and constraints are told."""
-    error = refused(restored, statement)
-    assert SALARY not in str(error)
-    assert "SQLSTATE" in error.said
+    for statement in TELLING:
+        error = refused(restored, statement)
+        assert SALARY not in str(error), statement
+        assert "SQLSTATE" in error.said, statement
 
 
 def test_a_lost_connection_is_no_refusal(restored: Database) -> None:
@@ -182,25 +182,25 @@ def test_a_check_gets_the_first_row_s_first_column(restored: Database) -> None:
     assert ask(restored, "SELECT 1 WHERE false") == Answer(has_row=False, text=None)
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "DELETE FROM products",
-        "SELECT 1; DELETE FROM products",
-        "WITH gone AS (DELETE FROM products RETURNING id) SELECT id FROM gone",
-        "SELECT setval('sales.orders_id_seq', 99)",
-        "SELECT pg_sleep(30)",
-        "SELECT * FROM pg_authid",
-        "SELECT 1 +\n\n",
-    ],
+FORBIDDEN = (
+    "DELETE FROM products",
+    "SELECT 1; DELETE FROM products",
+    "WITH gone AS (DELETE FROM products RETURNING id) SELECT id FROM gone",
+    "SELECT setval('sales.orders_id_seq', 99)",
+    "SELECT pg_sleep(30)",
+    "SELECT * FROM pg_authid",
+    "SELECT 1 +\n\n",
 )
-def test_a_check_changes_nothing_and_has_an_end(restored: Database, query: str) -> None:
+
+
+def test_a_check_changes_nothing_and_has_an_end(restored: Database) -> None:
     """One query, which reads, in its time, with the rights of the user that asks."""
     restored.apply(user("report", grant("owner")))
     with session(restored, login("report")) as opened:
-        with pytest.raises(StatementError, match=r"SQLSTATE|took longer"):
-            opened.answer(query, 0.3)
-        assert opened.count_rows("products", 10, 5) == 1
+        for query in FORBIDDEN:
+            with pytest.raises(StatementError, match=r"SQLSTATE|took longer"):
+                opened.answer(query, 0.3)
+            assert opened.count_rows("products", 10, 5) == 1, query
     assert restored.query(restored.master, "SELECT last_value FROM sales.orders_id_seq") == [(3,)]
 
 
