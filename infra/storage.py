@@ -29,9 +29,8 @@ def add_key(scope: Construct, parameters: Parameters) -> str:
     alias = aws_kms.CfnAlias(scope, "KeyAlias", alias_name=cdk.Fn.sub("alias/${AWS::StackName}"), target_key_id=key.ref)
     for resource in (key, alias):
         resource.cfn_options.condition = parameters.makes_key
-    # Without it the tables, which stay, could not be read any more.
+    # Without it the tables, which stay, could not be read any more. Its alias would be in the next stack's way.
     _keep(key)
-    _keep(alias)
     existing = parameters.existing_key_arn.value_as_string
     used: str = cdk.Fn.condition_if(parameters.makes_key.logical_id, key.attr_arn, existing).to_string()
     return used

@@ -22,7 +22,7 @@ from aurora_restore.workflow.definition import definition_text
 from tests.infra.template import ACCOUNT, REGION, STACK, Deployed, of_type, shipped
 
 TABLES = ("StateTable", "AuditTable")
-KEPT = (*TABLES, "Topic", "TopicPolicy", "Key", "KeyAlias")
+KEPT = (*TABLES, "Topic", "TopicPolicy", "Key")
 OWN_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/Key"
 EXISTING_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 # CloudFormation cannot tag these.
@@ -65,6 +65,13 @@ class TestTables:
         """History, its key and the topic stay when the stack goes, or replaces them."""
         resource = shipped()["Resources"][name]
         assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+    def test_nothing_that_stays_has_a_name_that_the_next_stack_needs(self) -> None:
+        """A stack of the same name can be made again: what was kept is under CloudFormation's own names."""
+        kept = {name: each for name, each in shipped()["Resources"].items() if "DeletionPolicy" in each}
+        assert set(kept) == set(KEPT)
+        names = {"TableName", "TopicName", "AliasName"}
+        assert not [name for name, each in kept.items() if names & each["Properties"].keys()]
 
     def test_only_locks_expire(self, deployed: Deployed) -> None:
         """The State table's TTL attribute is one that lock items have and operations have not."""
