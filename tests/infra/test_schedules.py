@@ -1,16 +1,13 @@
 """Schedules: a request by the clock, as the CDK app and the deploy command put it into the stack."""
 
 import json
-import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from infra.checkov_findings import ACCEPTED, differences
 
 from aurora_restore.cloudformation.schedules import schedule_id, schedule_resource
-from aurora_restore.errors import ConfigurationError, RequestError
+from aurora_restore.errors import RequestError
 from aurora_restore.names import is_operation_id
 from aurora_restore.request import RestoreRequest
 from tests.infra.template import ACCOUNT, REGION, STACK, Deployed, shipped
@@ -99,25 +96,6 @@ class TestGroupAndRole:
         assert trust["Condition"]["StringEquals"] == {"aws:SourceAccount": ACCOUNT}
         source = trust["Condition"]["ArnEquals"]["aws:SourceArn"]
         assert source == f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/{group}"
-
-
-@pytest.mark.skipif(shutil.which("node") is None, reason="importing CDK starts node, which is not here")
-class TestFolder:
-    def test_its_timetable_says_which_request_is_started_when(self, tmp_path: Path) -> None:
-        """schedules.yaml beside the requests."""
-        from infra.schedules import read_schedules  # noqa: PLC0415  the import starts node
-
-        (tmp_path / "nightly.yaml").write_text(yaml.safe_dump(request().document()))
-        (tmp_path / "schedules.yaml").write_text(f'nightly.yaml: "{NIGHTLY}"\n')
-        (found,) = read_schedules(tmp_path)
-        assert (found.request, found.expression) == (request(), NIGHTLY)
-
-    def test_without_a_timetable_it_is_refused(self, tmp_path: Path) -> None:
-        """A folder given by mistake does not make a stack without schedules."""
-        from infra.schedules import read_schedules  # noqa: PLC0415  the import starts node
-
-        with pytest.raises(ConfigurationError, match=r"schedules\.yaml"):
-            read_schedules(tmp_path)
 
 
 class TestAcceptedFindings:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from aurora_restore.errors import ConfigurationError
 from infra import SHIPPED_TEMPLATE
-
-cdk = pytest.importorskip("aws_cdk")
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="CDK needs node, which is not here")
 
@@ -46,11 +45,20 @@ def test_a_folder_of_requests_becomes_schedules(tmp_path: Path) -> None:
     assert [name for name in resources if name.startswith("ScheduleNightly") and name.endswith("NoSuccessAlarm")]
 
 
+def test_a_folder_without_a_timetable_is_refused(tmp_path: Path) -> None:
+    """A folder given by mistake does not make a stack without schedules."""
+    from infra.schedules import read_schedules  # noqa: PLC0415  the import starts node
+
+    with pytest.raises(ConfigurationError, match=r"schedules\.yaml"):
+        read_schedules(tmp_path)
+
+
 def test_cdk_nag_refuses_what_nobody_answers_for(tmp_path: Path) -> None:
     """The gate is one: a topic that takes messages in clear ends the synthesis."""
-    from infra.app import build  # noqa: PLC0415  the import starts node
+    from aws_cdk import aws_sns  # noqa: PLC0415  the import starts node
+    from infra.app import build  # noqa: PLC0415
 
     app = build(str(tmp_path))
-    cdk.aws_sns.CfnTopic(app.node.find_child("Pipeline"), "Open")
+    aws_sns.CfnTopic(app.node.find_child("Pipeline"), "Open")
     with pytest.raises(RuntimeError, match="AwsSolutions-SNS3"):
         app.synth()
