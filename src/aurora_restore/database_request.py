@@ -1,5 +1,6 @@
 """The request's part about the database: who can log in, what they may do, what is run and checked afterwards."""
 
+import hashlib
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -162,6 +163,11 @@ class SqlScript(Strict):
     database: Annotated[str, _SQL_NAME] | None = Field(default=None, description="Unset: the cluster's first database.")
     timeout_minutes: int = Field(default=10, ge=1, le=14, description="How long one statement may take.")
 
+    @property
+    def sha256(self) -> str:
+        """Return by what the text is known wherever the text itself does not belong."""
+        return hashlib.sha256((self.text or "").encode()).hexdigest()
+
 
 class Verification(Strict):
     """One thing that must hold in the restored database: a query's answer, a table, or how many rows one has."""
@@ -175,6 +181,10 @@ class Verification(Strict):
     rows_at_least: int = Field(default=0, ge=0, description="How many rows the table must have.")
     database: Annotated[str, _SQL_NAME] | None = Field(default=None, description="Unset: the cluster's first database.")
     user: str | None = Field(default=None, description="Which of the users asks. Unset: the first one with a secret.")
+
+    def title(self, number: int) -> str:
+        """Return what reports call it; ``number`` is its place in the request, from 0."""
+        return self.name or (f"table {self.table}" if self.table is not None else f"verify[{number}]")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:

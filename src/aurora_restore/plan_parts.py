@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from aurora_restore.clusters import Cluster
+from aurora_restore.database_request import Password
 from aurora_restore.estimates import Quota
 from aurora_restore.names import SnapshotRole
 from aurora_restore.operation import OldTarget, Operation
@@ -110,6 +111,26 @@ class PlannedUser(_Record):
     login: str
     secret_exists: bool | None
     grants: tuple[str, ...]
+    password: Password | None = None
+    more: tuple[str, ...] = ()
+
+
+class PlannedScript(_Record):
+    """An SQL file that is run: by its hash, because whoever reads the plan has the file."""
+
+    file: str
+    sha256: str
+    size_bytes: int
+    database: str | None
+    timeout_minutes: int
+
+
+class PlannedCheck(_Record):
+    """Something that must hold in the restored database, and the user who asks."""
+
+    name: str
+    expects: str
+    user: str
 
 
 class Pruned(_Record):

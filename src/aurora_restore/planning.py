@@ -1,12 +1,11 @@
 """The plan: what an operation would do, field by field, and all that would stop it. Pure: built from what was seen."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from aurora_restore.database_request import Grant, Logins, User
 from aurora_restore.errors import DeletionNotWarrantedError
 from aurora_restore.estimates import (
     Cost,
@@ -18,8 +17,26 @@ from aurora_restore.estimates import (
     quota_uses,
 )
 from aurora_restore.names import ARCHIVE_ROLES, FINAL_ROLES, ROLE_TAG, SnapshotRole
+from aurora_restore.plan_database import (
+    planned_checks,
+    planned_leftovers,
+    planned_logins,
+    planned_scripts,
+    planned_users,
+)
 from aurora_restore.plan_document import Pinned, PlanDocument, flatten
-from aurora_restore.plan_parts import Choice, Copy, Deletion, Fate, PlannedUser, Pruned, Seen, Setting
+from aurora_restore.plan_parts import (
+    Choice,
+    Copy,
+    Deletion,
+    Fate,
+    PlannedCheck,
+    PlannedScript,
+    PlannedUser,
+    Pruned,
+    Seen,
+    Setting,
+)
 from aurora_restore.request import Protection, RestoreRequest
 from aurora_restore.safety import ClusterIdentity, DeletionEvidence, issue_warrant
 from aurora_restore.snapshots import NEWEST, TAKE_ONE_NOW, CopyPlan, Snapshot, SnapshotStatus, plan_copy, to_prune
@@ -41,6 +58,9 @@ class Plan(BaseModel):
     lost: tuple[str, ...]
     users: tuple[PlannedUser, ...]
     logins: tuple[str, ...]
+    leftovers: tuple[str, ...]
+    scripts: tuple[PlannedScript, ...]
+    checks: tuple[PlannedCheck, ...]
     pruned: tuple[Pruned, ...]
     quotas: tuple[QuotaUse, ...]
     times: tuple[StepEstimate, ...]
@@ -74,14 +94,23 @@ class Plan(BaseModel):
             settings=tuple(_settings(request, seen)),
             shape_from=seen.shape_from,
             lost=seen.not_restored,
-            users=tuple(_user(user, seen.secrets) for user in request.users),
-            logins=tuple(_logins(request, seen)),
+            users=planned_users(request, seen.secrets),
+            logins=planned_logins(request, seen.source.master_user if seen.source else None),
+            leftovers=planned_leftovers(request, _engine(seen)),
+            scripts=planned_scripts(request),
+            checks=planned_checks(request),
             pruned=tuple(_pruned(request, seen, work)),
             quotas=quotas,
             times=times,
             cost=estimate_cost(work, times),
             problems=(*seen.problems, *_shortages(quotas)),
         )
+
+
+def _engine(seen: Seen) -> str | None:
+    if seen.snapshot is not None:
+        return seen.snapshot.engine
+    return seen.source.engine if seen.source else None
 
 
 def _to_be_restored(request: RestoreRequest, seen: Seen) -> Snapshot | None:
@@ -299,30 +328,6 @@ def _cause(name: str, request: RestoreRequest, shape_from: str | None) -> str:
     if name in {"engine", "engine_version"} and request.target.engine_version is None:
         return "the snapshot's"
     return "the request" if shape_from is None else f"the request or what {shape_from} captured"
-
-
-def _user(user: User, secrets: Mapping[str, bool]) -> PlannedUser:
-    exists = None if user.secret is None else secrets.get(user.secret)
-    login = "IAM token" if user.secret is None else f"secret {user.secret}"
-    return PlannedUser(name=user.name, login=login, secret_exists=exists, grants=tuple(map(_grant, user.grants)))
-
-
-def _grant(grant: Grant) -> str:
-    what = grant.preset.value if grant.preset else ", ".join(grant.privileges or ())
-    parts = (("database", grant.database), ("schema", grant.schema_name), ("table", grant.table))
-    where = ", ".join(f"{kind} {name}" for kind, name in parts if name)
-    return f"{what} on {where}" if where else what
-
-
-def _logins(request: RestoreRequest, seen: Seen) -> Iterator[str]:
-    if request.users:
-        yield "Created, or changed where they came with the data: which, is known only after the restore."
-    if request.logins is Logins.ONLY_LISTED:
-        yield "All other logins in the data are locked; their names are known only after the restore."
-    else:
-        yield "The other logins in the data stay, with the source's passwords (logins is keep)."
-    master = f" {seen.source.master_user}" if seen.source else ""
-    yield f"The master user{master} gets a new password, in a new secret that RDS manages."
 
 
 def _pruned(request: RestoreRequest, seen: Seen, work: Work) -> Iterator[Pruned]:

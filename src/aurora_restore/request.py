@@ -238,6 +238,12 @@ class RestoreRequest(Strict):
                 expected = "what the file holds: the command line puts it there, everybody else gives it"
                 yield Problem(f"sql[{number}].text", "nothing", expected)
 
+    def asking_user(self, check: Verification) -> User:
+        """Return the user as whom a check asks: the one that it names, or the first with a password."""
+        if check.user is not None:
+            return next(user for user in self.users if user.name == check.user)
+        return next((user for user in self.users if user.secret is not None), self.users[0])
+
     def document(self) -> dict[str, Any]:
         """Return the request as the JSON document it was parsed from, defaults included."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -122,7 +122,7 @@ def test_what_was_planned_is_run_and_the_audit_names_the_plan(world: World, tmp_
     assert len([one for one in history if one["operation_id"].startswith("planned")]) == 1
     figures = aurora_restore("plan", world.request(tmp_path, name="planned"))
     assert "1 earlier operation" in figures.out
-    assert "orders-staging/app, which is kept" in figures.out
+    assert "orders-staging/app, which gets a new password" in figures.out
 
 
 def test_a_newer_snapshot_counts_only_where_latest_is_asked_for(world: World, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a plan says of an operation, and when a plan no longer fits the world."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from aurora_restore import names
 from aurora_restore.clusters import Cluster
+from aurora_restore.database_request import Password
 from aurora_restore.errors import RequestError
 from aurora_restore.estimates import Quota
 from aurora_restore.names import SnapshotRole
@@ -214,6 +216,61 @@ def test_users_say_how_they_log_in_and_what_becomes_of_their_secrets() -> None:
     assert "known only after the restore" in plan.logins[0]
     kept = Plan.make(a_request(logins="keep", users=[]), seen())
     assert "stay, with the source's passwords" in kept.logins[0]
+
+
+def test_the_database_work_is_told_without_its_text() -> None:
+    """Files by name, hash and size; what must hold, and who asks; what becomes of production's leftovers."""
+    text = "SELECT 'Größe'"
+    plan = Plan.make(
+        a_request(
+            sql=[{"file": "mask.sql", "text": text, "database": "orders"}],
+            verify=[
+                {"table": "public.orders", "rows_at_least": 1000},
+                {"query": "SELECT true", "returns": True, "user": "job"},
+                {"table": "shops"},
+            ],
+            keep=["cron-jobs"],
+            ownership=[{"from": "orders_owner", "to": "app", "database": "orders"}],
+        ),
+        seen(),
+    )
+    (script,) = plan.scripts
+    assert (script.file, script.database, script.size_bytes) == ("mask.sql", "orders", 16)
+    assert script.sha256 == hashlib.sha256(text.encode()).hexdigest()
+    assert [(check.name, check.expects, check.user) for check in plan.checks] == [
+        ("table public.orders", "at least 1,000 rows", "app"),
+        ("verify[1]", "the query returns true", "job"),
+        ("table shops", "exists", "app"),
+    ]
+    stopped, *left = plan.leftovers
+    assert stopped.startswith("Subscriptions are disabled and detached, replication slots are dropped, user mappings")
+    assert left == [
+        "Production's cron-jobs stay as they come (keep).",
+        "What orders_owner owns in database orders becomes app's.",
+    ]
+
+
+def test_what_a_user_has_besides_grants_is_told() -> None:
+    """Where it may come from, what it is in, its limits and its settings."""
+    user = {
+        "name": "app",
+        "secret": "staging/app",
+        "password": "keep",
+        "host": "10.0.%",
+        "roles": ["reporting"],
+        "connection_limit": 5,
+        "valid_until": "2027-01-31T00:00:00Z",
+        "settings": {"statement_timeout": "30s"},
+    }
+    (planned,) = Plan.make(a_request(users=[user]), seen()).users
+    assert planned.password is Password.KEEP
+    assert planned.more == (
+        "from 10.0.%",
+        "in reporting",
+        "at most 5 connections",
+        "until 2027-01-31 00:00 UTC",
+        "statement_timeout = 30s",
+    )
 
 
 def own(role: SnapshotRole, days: int, **changes: Any) -> Snapshot:

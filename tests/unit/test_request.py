@@ -196,6 +196,34 @@ def test_a_deletion_has_to_be_confirmed_by_the_target_s_name() -> None:
     assert wrong.expected == "the target's name typed again, 'orders-staging'"
 
 
+def test_a_check_is_made_by_a_listed_user() -> None:
+    """A name that is not in users, and users that are none, are found at the desk and not after the restore."""
+    check = {"table": "public.orders"}
+    found = problems({**MINIMAL, "verify": [check]})
+    assert found["verify[0]"].found == "no user who could ask"
+    users = [{"name": "app", "secret": "s"}]
+    found = problems({**MINIMAL, "users": users, "verify": [check, {**check, "user": "ap"}]})
+    assert set(found) == {"verify[1].user"}
+
+
+def test_who_asks_is_the_first_with_a_password() -> None:
+    """Unless the check names one: a token is no good where nobody has switched IAM authentication on."""
+    users = [{"name": "job", "iam": True}, {"name": "app", "secret": "s"}]
+    checks = [{"table": "a"}, {"table": "a", "user": "job"}]
+    request = RestoreRequest.parse({**MINIMAL, "users": users, "verify": checks})
+    assert [request.asking_user(check).name for check in request.verify] == ["app", "job"]
+    only = RestoreRequest.parse({**MINIMAL, "users": users[:1], "verify": checks[:1]})
+    assert only.asking_user(only.verify[0]).name == "job"
+
+
+def test_a_request_that_could_not_travel_is_refused() -> None:
+    """It becomes an execution's input and a part of one item of the State table, defaults included."""
+    script = {"file": "a.sql", "text": "x" * 60_000}
+    assert RestoreRequest.parse({**MINIMAL, "sql": [script] * 3})
+    found = problems({**MINIMAL, "sql": [script] * 4})
+    assert "bytes as JSON, the texts of SQL files included" in found["(the document)"].found
+
+
 def test_no_user_and_no_secret_stands_twice() -> None:
     """Two users of one name cannot both be made; two of one secret would get each other's password."""
     users = [{"name": "a", "secret": "s"}, "nonsense", {"name": "a", "secret": "t"}, {"name": "b", "secret": "s"}]

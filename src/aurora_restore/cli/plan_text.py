@@ -6,6 +6,7 @@ from textwrap import wrap
 from rich.console import Console
 from rich.text import Text
 
+from aurora_restore.database_request import Password
 from aurora_restore.estimates import QuotaUse
 from aurora_restore.names import SnapshotRole
 from aurora_restore.plan_document import shown
@@ -35,6 +36,7 @@ def print_plan(console: Console, plan: Plan) -> None:
     _deletion(console, plan.deletion)
     _shape(console, plan)
     _users(console, plan)
+    _scripts_and_checks(console, plan)
     _pruned(console, plan)
     _quotas(console, plan.quotas)
     _time_and_cost(console, plan)
@@ -140,14 +142,31 @@ def _users(console: Console, plan: Plan) -> None:
     _head(console, "Database users")
     for user in plan.users:
         _user(console, user)
-    for sentence in plan.logins:
+    for sentence in (*plan.logins, *plan.leftovers):
         _sentence(console, sentence)
 
 
 def _user(console: Console, user: PlannedUser) -> None:
-    fate = {True: ", which is kept", False: ", which will be made", None: ""}[user.secret_exists]
+    fate = {True: ", which gets a new password", False: ", which will be made", None: ""}[user.secret_exists]
+    if user.secret_exists and user.password is Password.KEEP:
+        fate = ", whose password is kept"
     _item(console, "+", f"{user.name}: {'; '.join(user.grants) or 'no privileges'}", style="green")
     _field(console, "Logs in by", f"{user.login}{fate}")
+    if user.more:
+        _field(console, "With", "; ".join(user.more))
+
+
+def _scripts_and_checks(console: Console, plan: Plan) -> None:
+    if plan.scripts:
+        _head(console, "SQL that is run then")
+    for script in plan.scripts:
+        _item(console, "+", f"{script.file} ({script.size_bytes:,} bytes)", style="green")
+        _field(console, "SHA-256", script.sha256)
+        _field(console, "Database", script.database or "the cluster's first")
+    if plan.checks:
+        _head(console, "What must hold at last")
+    for check in plan.checks:
+        _item(console, "?", f"{check.name}: {check.expects} (asks: {check.user})")
 
 
 def _pruned(console: Console, plan: Plan) -> None:

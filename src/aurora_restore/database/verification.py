@@ -22,11 +22,6 @@ class Finding:
     sentence: str
 
 
-def title(check: Verification, number: int) -> str:
-    """Return what a check is called; ``number`` is its place in the request, from 0."""
-    return check.name or (f"table {check.table}" if check.table is not None else f"verify[{number}]")
-
-
 def verify(session: Session, check: Verification, name: str, timeout_s: float) -> Finding:
     """Ask what a check asks, as the session's user. Raises what ``Session`` raises but StatementError."""
     try:

@@ -1,7 +1,7 @@
 """Step 7's last part: what must hold in the restored database before anyone is told that the operation succeeded."""
 
 from aurora_restore.database.engine import Login
-from aurora_restore.database.verification import Finding, title, verify
+from aurora_restore.database.verification import Finding, verify
 from aurora_restore.database_request import User, Verification
 from aurora_restore.errors import DatabaseRefusedError, PreconditionError, VerificationFailedError
 from aurora_restore.operation import Verdict
@@ -22,7 +22,7 @@ def verify_all(site: Site) -> Verdict | None:
             continue
         if not site.budget.allows(_TIMEOUT_S):
             return Verdict.wait(f"{made} of {len(checks)} checks are made")
-        _keep(site, _look(site, check, title(check, number)))
+        _keep(site, _look(site, check, check.title(number)))
     if checks:
         _judge(site)
     return None
@@ -48,19 +48,12 @@ def _keep(site: Site, finding: Finding) -> None:
 
 
 def _look(site: Site, check: Verification, name: str) -> Finding:
-    user = asking_user(check, site.operation.wanted.users)
+    user = site.operation.wanted.asking_user(check)
     try:
         with site.engine.session(site.endpoint, _login(site, user), site.database(check.database)) as session:
             return verify(session, check, name, min(_TIMEOUT_S, site.budget.left()))
     except DatabaseRefusedError as error:
         return Finding(holds=False, sentence=f"{name}: {error}")
-
-
-def asking_user(check: Verification, users: list[User]) -> User:
-    """Return the user as whom a check asks."""
-    if check.user is not None:
-        return next(user for user in users if user.name == check.user)
-    return next((user for user in users if user.secret is not None), users[0])
 
 
 def _login(site: Site, user: User) -> Login:

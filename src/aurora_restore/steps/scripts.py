@@ -1,7 +1,5 @@
 """Step 7's second part: the request's SQL files, each once in an operation, in their order."""
 
-import hashlib
-
 from aurora_restore.database.scripts import Script, StatementError, run_script
 from aurora_restore.database_request import Logins, SqlScript
 from aurora_restore.errors import ScriptFailedError
@@ -31,11 +29,6 @@ def run_scripts(site: Site) -> Verdict | None:
     return None
 
 
-def sha256(script: SqlScript) -> str:
-    """Return by what a script's text is known wherever the text itself does not belong."""
-    return hashlib.sha256((script.text or "").encode()).hexdigest()
-
-
 def mistakes(script: SqlScript, read: Script) -> tuple[str, ...]:
     """Return a sentence with file and line for each thing in a script that cannot be run."""
     return tuple(f"{script.file}, {mistake}" for mistake in read.mistakes)
@@ -46,7 +39,7 @@ def _run(site: Site, number: int, script: SqlScript) -> bool:
     if read.mistakes:
         raise ScriptFailedError("; ".join(mistakes(script, read)))
     database, limit_s = site.database(script.database), script.timeout_minutes * 60
-    run = ScriptRun(file=script.file, sha256=sha256(script), statements=len(read.statements))
+    run = ScriptRun(file=script.file, sha256=script.sha256, statements=len(read.statements))
     detail = f"{run.file} (SHA-256 {run.sha256}, {run.statements} statements) in database {database}"
     site.journal.intend("RunSql", site.cluster_arn, detail)
     with site.engine.session(site.endpoint, site.master, database) as session:

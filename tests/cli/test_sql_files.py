@@ -1,0 +1,70 @@
+"""The SQL files of a request: read beside it, and their text travels with it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from aurora_restore.request import LARGEST_BYTES
+from tests.cli.terminal import Answer, aurora_restore
+
+REQUEST = """
+name: a
+source: {cluster: prod, region: us-east-1}
+target: {cluster: staging, region: us-west-2}
+sql:
+  - file: sql/mask.sql
+  - file: sql/more.sql
+"""
+
+
+@pytest.fixture
+def request_file(tmp_path: Path) -> Path:
+    """A request in a folder, with one of its files beside it."""
+    (tmp_path / "sql").mkdir()
+    (tmp_path / "sql" / "mask.sql").write_bytes(b"\xef\xbb\xbfSELECT 'Gr\xc3\xb6\xc3\x9fe';\r\n")
+    (tmp_path / "sql" / "more.sql").write_text("SELECT 2")
+    file = tmp_path / "nightly.yaml"
+    file.write_text(REQUEST)
+    return file
+
+
+def validate(file: Path) -> Answer:
+    return aurora_restore("validate", str(file), "--json")
+
+
+def test_the_files_are_read_from_the_request_s_folder(request_file: Path) -> None:
+    """Wherever the command runs."""
+    answer = validate(request_file)
+    scripts = json.loads(answer.out)["request"]["sql"]
+    assert [script["text"] for script in scripts] == ["SELECT 'Größe';\r\n", "SELECT 2"]
+
+
+def test_a_text_that_is_given_is_left_alone(request_file: Path) -> None:
+    """Its file need not be there: it is what reports call it."""
+    request_file.write_text(REQUEST.replace("file: sql/more.sql", "{file: gone.sql, text: SELECT 3}"))
+    assert json.loads(validate(request_file).out)["request"]["sql"][1]["text"] == "SELECT 3"
+
+
+def test_what_is_wrong_with_files_is_said_beside_all_else(request_file: Path) -> None:
+    """With the line in the request, and where it lies in the file, the line there."""
+    (request_file.parent / "sql" / "more.sql").write_bytes(b"SELECT 1;\n\xff")
+    request_file.write_text(REQUEST.replace("sql/mask", "sql/gone").replace("name: a", "name: 7"))
+    answer = aurora_restore("validate", str(request_file))
+    assert answer.code == 2
+    said = " ".join(answer.err.split())
+    assert "line 2, name: found 7" in said
+    assert "line 6, sql[0].file: found sql/gone.sql, which cannot be read: No such file or directory" in said
+    assert "line 7, sql[1].file: found sql/more.sql, whose line 2 is not UTF-8" in said
+
+
+def test_a_file_that_could_not_travel_is_refused(request_file: Path) -> None:
+    """One that is too large by itself, and many that are together."""
+    more = request_file.parent / "sql" / "more.sql"
+    more.write_text("-" * (LARGEST_BYTES + 1))
+    assert f"which is larger than {LARGEST_BYTES:,} bytes" in " ".join(
+        aurora_restore("validate", str(request_file)).err.split()
+    )
+    more.write_text("-" * (LARGEST_BYTES - 100))
+    said = " ".join(aurora_restore("validate", str(request_file)).err.split())
+    assert f"bytes as JSON, the texts of SQL files included; expected {LARGEST_BYTES:,} at most" in said
