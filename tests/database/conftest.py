@@ -62,6 +62,12 @@ _CLUSTER_FINGERPRINT = """
     UNION ALL
     SELECT roleid::regrole::text, member::regrole::text, grantor::regrole::text, admin_option::text, ''
     FROM pg_auth_members
+    UNION ALL
+    SELECT setrole::regrole::text, setdatabase::text, setconfig::text, '', '' FROM pg_db_role_setting
+    UNION ALL
+    SELECT subname, subenabled::text, subslotname, '', '' FROM pg_subscription
+    UNION ALL
+    SELECT slot_name, slot_type, '', '', '' FROM pg_replication_slots
     ORDER BY 1, 2, 3
 """
 _DATABASE_FINGERPRINT = """
@@ -76,7 +82,9 @@ _DATABASE_FINGERPRINT = """
                   FROM pg_default_acl
     ) AS thing (kind, name, acl)
     WHERE acl IS NOT NULL
-    ORDER BY 1, 2
+    UNION ALL SELECT 'owner', oid::regclass::text, relowner::regrole::text FROM pg_class
+    UNION ALL SELECT 'mapping', srvname, usename FROM pg_user_mappings
+    ORDER BY 1, 2, 3
 """
 
 

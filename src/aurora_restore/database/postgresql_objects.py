@@ -89,23 +89,25 @@ class Objects:
 
 
 _THINGS = """
-    WITH thing AS (
+    WITH place AS (
+        SELECT *, nspname !~ '^pg_' AND nspname <> 'information_schema' AS is_user_made, tableoid AS class
+        FROM pg_namespace
+    ),
+    thing AS (
         SELECT 'database' AS kind, NULL::name AS schema, datname AS name, NULL::oidvector AS arguments,
                datdba AS owner, datacl AS acl, true AS is_user_made, tableoid AS class, oid
         FROM pg_database WHERE datname = current_database()
       UNION ALL
-        SELECT 'schema', NULL, nspname, NULL, nspowner, nspacl,
-               nspname !~ '^pg_' AND nspname <> 'information_schema', tableoid, oid
-        FROM pg_namespace
+        SELECT 'schema', NULL, nspname, NULL, nspowner, nspacl, is_user_made, class, oid FROM place
       UNION ALL
         SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, n.nspname, c.relname, NULL, c.relowner,
-               c.relacl, n.nspname !~ '^pg_' AND n.nspname <> 'information_schema', c.tableoid, c.oid
-        FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+               c.relacl, n.is_user_made, c.tableoid, c.oid
+        FROM pg_class AS c JOIN place AS n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND (n.is_user_made OR c.relacl IS NOT NULL)
       UNION ALL
-        SELECT 'routine', n.nspname, p.proname, p.proargtypes, p.proowner, p.proacl,
-               n.nspname !~ '^pg_' AND n.nspname <> 'information_schema', p.tableoid, p.oid
-        FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+        SELECT 'routine', n.nspname, p.proname, p.proargtypes, p.proowner, p.proacl, n.is_user_made, p.tableoid, p.oid
+        FROM pg_proc AS p JOIN place AS n ON n.oid = p.pronamespace
+        WHERE n.is_user_made OR p.proacl IS NOT NULL
       UNION ALL
         SELECT 'type', n.nspname, t.typname, NULL, t.typowner, t.typacl, false, t.tableoid, t.oid
         FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace WHERE t.typacl IS NOT NULL
