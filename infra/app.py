@@ -7,10 +7,13 @@ import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
 from aurora_restore.names import STACK_TAG
+from aurora_restore.operation import Step
 from infra.schedules import read_schedules
 from infra.stack import add_pipeline, interface
 
 DEFAULT_STACK = "aurora-restore"
+# Lambda takes 64 characters for the functions' names, which begin with the stack's.
+LONGEST_STACK_NAME = 64 - max(len(f"-{step.function_name}") for step in Step)
 
 
 def build(outdir: str | None = None, context: Mapping[str, str] | None = None) -> cdk.App:
@@ -24,7 +27,8 @@ def build(outdir: str | None = None, context: Mapping[str, str] | None = None) -
         app,
         "Pipeline",
         stack_name=app.node.try_get_context("stack") or DEFAULT_STACK,
-        description="Restores Aurora clusters from snapshots of others: aurora-restore",
+        description="aurora-restore: restores Aurora clusters from snapshots of others. "
+        f"The stack's name has {LONGEST_STACK_NAME} characters at most",
         synthesizer=cdk.DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
     )
     stack.template_options.metadata = interface()

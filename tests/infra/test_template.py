@@ -36,6 +36,8 @@ UNTAGGED = {
 # CloudFormation's own limits.
 LARGEST_TEMPLATE_BYTES = 1_000_000
 LARGEST_DESCRIPTION = 4000
+# SSM's, for a parameter that costs nothing.
+LARGEST_PARAMETER = 4096
 # IAM's limit for all inline policies of a role, white space not counted.
 LARGEST_POLICY = 10_240
 
@@ -191,6 +193,13 @@ class TestFunctions:
         places = {step: function(deployed, step).get("VpcConfig") for step in Step}
         place = {"SubnetIds": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["DatabaseClientGroup.GroupId"]}
         assert places == {**dict.fromkeys(Step), Step.SETUP_DB_USERS: place}
+
+    @pytest.mark.parametrize("step", Step)
+    def test_have_names_that_lambda_takes(self, deployed: Deployed, step: Step) -> None:
+        """64 characters, with the longest name that the template's description allows the stack."""
+        longest = re.search(r"name has (\d+) characters at most", shipped()["Description"])
+        assert longest is not None
+        assert len(function(deployed, step)["FunctionName"]) - len(STACK) + int(longest[1]) <= 64
 
     @pytest.mark.parametrize("step", Step)
     def test_have_a_role_each_that_says_what_the_table_says(self, deployed: Deployed, step: Step) -> None:
@@ -356,6 +365,7 @@ class TestWhole:
         """The SSM parameter of the stack holds what the commands read."""
         parameter = deployed.properties("Deployment")
         deployment = Deployment.model_validate_json(parameter["Value"])
+        assert len(parameter["Value"]) < LARGEST_PARAMETER
         assert parameter["Name"] == parameter_name(STACK)
         assert deployment.stack == STACK
         assert deployment.region == REGION
