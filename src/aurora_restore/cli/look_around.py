@@ -10,7 +10,17 @@ from rich.text import Text
 
 from aurora_restore.aws.deployment import Deployment
 from aurora_restore.embedded.account import EmbeddedAccount
-from aurora_restore.embedded.sample import DATABASE, SOURCE_REGION, TARGET, TARGET_REGION, Database, Sample, request
+from aurora_restore.embedded.sample import (
+    DATABASE,
+    SOURCE_REGION,
+    TARGET,
+    TARGET_REGION,
+    Database,
+    Sample,
+    engine_of_target,
+    request,
+)
+from aurora_restore.embedded.sample_kinds import kind_of
 from aurora_restore.embedded.shop import LOGIN_PASSWORD
 from aurora_restore.operation import Operation
 
@@ -37,31 +47,33 @@ def print_everything(console: Console, account: EmbeddedAccount, sample: Sample,
     ours = [f"aurora-restore {words}" for words in (f"status {operation.operation_id}", "audit --verify", "history")]
     ours[1] += f" {operation.operation_id}"
     print_block(console, "Then look at what the operation did", [*ours, *aws_commands(sample.deployment)])
-    print_block(console, "The databases", [*databases(sample.source), *_target_commands(operation)])
+    print_block(console, "The databases", [*databases(sample.source), *_target_commands(operation, sample)])
     console.print()
 
 
-def _target_commands(operation: Operation) -> Iterator[str]:
+def _target_commands(operation: Operation, sample: Sample) -> Iterator[str]:
     restored = operation.restored
+    shell = kind_of(sample.target.engine).shell
     if restored is not None:
         for user in operation.wanted.users:
             yield password_of(str(user.secret))
-            yield f"psql -h {restored.endpoint} -p {restored.port} -U {user.name} {restored.database or ''}".rstrip()
+            yield shell(restored.endpoint, str(restored.port), user.name, restored.database or "")
 
 
 def databases(source: Database) -> Iterator[str]:
     """Yield the command that opens the source as its application does."""
     place = source.endpoint
-    yield f"PGPASSWORD={LOGIN_PASSWORD} psql -h {place.host} -p {place.port} -U orders_app {source.name}"
+    shell = kind_of(source.engine).shell
+    yield shell(place.host, str(place.port), "orders_app", source.name, LOGIN_PASSWORD)
 
 
-def restored_database() -> Iterator[str]:
+def restored_database(account: EmbeddedAccount) -> Iterator[str]:
     """Yield the commands that open the target as a user of the sample's request, once there has been an operation."""
     user = request()["users"][0]
     yield password_of(user["secret"])
     cluster = f"aws rds describe-db-clusters --db-cluster-identifier {TARGET}"
     port = f"$({cluster} --query 'DBClusters[0].Port' --output text)"
-    yield f"psql -h 127.0.0.1 -p {port} -U {user['name']} {DATABASE}"
+    yield kind_of(engine_of_target(account)).shell("127.0.0.1", port, user["name"], DATABASE)
 
 
 def password_of(secret: str) -> str:

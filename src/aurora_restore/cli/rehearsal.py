@@ -33,7 +33,7 @@ class _QuickClock(SystemClock):
         time.sleep(min(seconds, _POLL_S))
 
 
-def build(account: EmbeddedAccount, rows: int, dump: Dump | None) -> Sample:
+def build(account: EmbeddedAccount, rows: int, dump: Dump | None, engine: str) -> Sample:
     """Bring up the sample world; production gets the dump, or else a shop of ``rows`` rows.
 
     RequestError when the dump does not load.
@@ -44,7 +44,7 @@ def build(account: EmbeddedAccount, rows: int, dump: Dump | None) -> Sample:
             dump.load(database.endpoint, database.login, database.name)
 
     fill = world.shop_of(rows) if dump is None else load
-    return world.build(account, fill, staging_rows=rows // _STAGING_SHARE)
+    return world.build(account, fill, staging_rows=rows // _STAGING_SHARE, engine=engine)
 
 
 def restore(account: EmbeddedAccount, sample: Sample, console: Console, *, silent: bool) -> Operation:

@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 
 from aurora_restore import names
-from aurora_restore.cli.demo import PostgresBin
+from aurora_restore.cli.demo import EngineName, EngineOption, MysqlBin, PostgresBin, programs_of
 from aurora_restore.cli.output import stdout
 from aurora_restore.cli.signals import ended_in_order
-from aurora_restore.embedded.opening import Opened, opened, opened_again
+from aurora_restore.embedded.opening import Opened, Programs, opened, opened_again
 from aurora_restore.embedded.persistence import STATE_FILE
 from aurora_restore.embedded.shop import DEFAULT_ROWS, FEWEST_ROWS
 
@@ -45,20 +45,23 @@ def serve(
     rows: Annotated[
         int, typer.Option("--rows", min=FEWEST_ROWS, help="Rows of the sample shop, all tables together.")
     ] = DEFAULT_ROWS,
+    engine: EngineOption = EngineName.POSTGRESQL,
     postgres_bin: PostgresBin = None,
+    mysql_bin: MysqlBin = None,
 ) -> None:
     """Keep an embedded AWS account running on this machine.
 
     The pipeline is deployed in it. Production, orders-prod in us-east-1, and an older orders-staging in us-west-2 are
-    real PostgreSQL databases. Ends with Ctrl-C or SIGTERM.
+    real databases, PostgreSQL's or MySQL's. Ends with Ctrl-C or SIGTERM.
     """
     if directory is not None:
         _refuse_used(directory)
     console = stdout()
     with ended_in_order():
         console.print("Bringing up an AWS account with real databases on this machine")
-        with _account(directory, console, port, postgres_bin) as world:
-            deployment = _bring_up(world, rows)
+        programs = programs_of(engine, postgres_bin, mysql_bin)
+        with _account(directory, console, port, programs) as world:
+            deployment = _bring_up(world, rows, programs.engine)
             request = _write_request(world.directory)
             with suppress(KeyboardInterrupt):
                 _print_interrupted(console, world)
@@ -68,14 +71,14 @@ def serve(
 
 
 def _account(
-    directory: Path | None, console: Console, port: int | None, postgres_bin: Path | None
+    directory: Path | None, console: Console, port: int | None, programs: Programs
 ) -> AbstractContextManager[Opened]:
     if directory is None:
-        return opened(binaries=postgres_bin, port=port)
-    return opened_again(directory, lambda line: console.print(line, soft_wrap=True), binaries=postgres_bin, port=port)
+        return opened(programs=programs, port=port)
+    return opened_again(directory, lambda line: console.print(line, soft_wrap=True), programs=programs, port=port)
 
 
-def _bring_up(world: Opened, rows: int) -> "Deployment":
+def _bring_up(world: Opened, rows: int, engine: str) -> "Deployment":
     """Fill a new account with the sample world, and let it be kept if it has a place; return what is deployed in it."""
     # Now, and not before: they import moto, while the account's first database is being made.
     from aurora_restore.aws.deployment import read_deployment  # noqa: PLC0415
@@ -87,7 +90,7 @@ def _bring_up(world: Opened, rows: int) -> "Deployment":
         # It may have been away for days.
         keep_snapshot_young(world.account)
     else:
-        rehearsal.build(world.account, rows, None)
+        rehearsal.build(world.account, rows, None, engine)
     if world.keeper is not None:
         world.keeper.start(world.account, world.account.server.port)
     return read_deployment(world.account.client("ssm"), DEFAULT_STACK)
@@ -139,7 +142,7 @@ def _print_instructions(console: Console, account: "EmbeddedAccount", deployment
     look.print_block(console, "And look at what came of it", [
         "aurora-restore history", "aurora-restore status", *look.aws_commands(deployment)])  # fmt: skip
     look.print_block(console, "The databases: the source now, the target after a restore", [
-        *(look.databases(source) if source else ()), *look.restored_database()])  # fmt: skip
+        *(look.databases(source) if source else ()), *look.restored_database(account)])  # fmt: skip
     console.print(f"\nReady: {account.server.url} answers until Ctrl-C", soft_wrap=True)
 
 

@@ -21,6 +21,7 @@ from aurora_restore.embedded.aurora_records import (
 from aurora_restore.embedded.aurora_rules import Params, Refused
 from aurora_restore.embedded.aurora_snapshots import Snapshots
 from aurora_restore.embedded.aurora_world import World, find_cluster, find_snapshot, new_resource_id, require_available
+from aurora_restore.errors import EnvironmentUnfitError
 
 # Members of the model's restore that RDS refuses unless the source is Limitless (seen in public issue threads).
 _NOT_ON_RESTORE = (
@@ -58,7 +59,10 @@ class Clusters:
         cluster.database_name = params.get("database_name")
         if params.get("manage_master_user_password"):
             credentials.manage(cluster, master.password, params.get("master_user_secret_kms_key_id"))
-        self._world.plane.create(cluster.db_cluster_resource_id, master, cluster.database_name, engine)
+        try:
+            self._world.plane.create(cluster.db_cluster_resource_id, master, cluster.database_name, engine)
+        except EnvironmentUnfitError as error:
+            raise rules.bad_combination(f"{error}") from error
         records.clusters[name] = cluster
         self._world.begin(cluster, Work.CREATE, "creating", self._world.durations.cluster_create_s)
         return self._render(records, cluster)

@@ -4,35 +4,19 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Final
 
-import psycopg
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.sns.models import sns_backends
-from psycopg import sql
 
 from aurora_restore.aws.tables import Table
 from aurora_restore.database.engine import Endpoint, Login
-from aurora_restore.database.postgresql import PostgreSQL
 from aurora_restore.embedded import shop
 from aurora_restore.embedded.account import EmbeddedAccount
-from aurora_restore.embedded.sample import MASTER, Database, Sample
+from aurora_restore.embedded.sample import Sample
+from aurora_restore.embedded.sample_kinds import Database, kind_of
 from aurora_restore.errors import AuditBrokenError
 from aurora_restore.operation import Operation, require
 from aurora_restore.store.audit import Audit, verify
-
-_TABLES: Final = """
-SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-ORDER BY n.nspname, c.relname
-"""
-_GRANTS: Final = """
-SELECT privilege, count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
-       unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) WITH ORDINALITY AS p (privilege, place)
-WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-      AND has_table_privilege(%s, c.oid, privilege)
-GROUP BY privilege, place ORDER BY place
-"""
 
 
 class Origin(StrEnum):
@@ -128,15 +112,9 @@ def notification_of(topic_arn: str, operation_id: str) -> Notification:
     return Notification("", "")
 
 
-def count_rows(database: Database) -> dict[str, int]:
-    """Return how many rows each table has, counted; tables outside of the schema public have its name before theirs."""
-    with database.open() as connection:
-        counts = {}
-        for schema, table in connection.execute(_TABLES).fetchall():
-            count = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table))
-            row = connection.execute(count).fetchone()
-            counts[table if schema == "public" else f"{schema}.{table}"] = int(row[0]) if row else 0
-        return counts
+def count_rows(database: Database) -> Mapping[str, int]:
+    """Return how many rows each table has, counted."""
+    return kind_of(database.engine).count_rows(database)
 
 
 def examine(account: EmbeddedAccount, sample: Sample, operation: Operation) -> Findings:
@@ -144,7 +122,7 @@ def examine(account: EmbeddedAccount, sample: Sample, operation: Operation) -> F
     restored = require(operation.restored, "restored cluster")
     endpoint = Endpoint(restored.endpoint, restored.port)
     new = _new_logins(account, operation)
-    target = replace(sample.target, endpoint=endpoint, login=new[MASTER.name])
+    target = replace(sample.target, endpoint=endpoint, login=new[sample.source.login.user])
     audit_events, audit_verified = check_audit(account, sample, operation)
     return Findings(
         source=sample.source.endpoint,
@@ -179,7 +157,7 @@ def _new_logins(account: EmbeddedAccount, operation: Operation) -> dict[str, Log
 
 
 def _attempts(sample: Sample, target: Database, new: Iterable[Login]) -> Iterable[Attempt]:
-    engine = PostgreSQL()
+    engine = kind_of(target.engine).users()
     known = [sample.source.login, *(Login(name, shop.LOGIN_PASSWORD) for name in shop.LOGINS)]
     # A login that never worked proves nothing by not working.
     production = [login for login in known if engine.can_log_in(sample.source.endpoint, login, sample.source.name)]
@@ -189,17 +167,8 @@ def _attempts(sample: Sample, target: Database, new: Iterable[Login]) -> Iterabl
 
 
 def _grants(target: Database, operation: Operation) -> dict[str, str]:
-    with target.open() as connection:
-        return {user.name: _grants_of(connection, user.name) for user in operation.wanted.users}
-
-
-def _grants_of(connection: psycopg.Connection[Any], user: str) -> str:
-    """Return what the user may do with tables, in words: what is allowed, and on how many."""
-    tables: dict[int, list[str]] = {}
-    for privilege, count in connection.execute(_GRANTS, [user]):
-        tables.setdefault(count, []).append(privilege)
-    parts = [f"{', '.join(names)} on {count} {'table' if count == 1 else 'tables'}" for count, names in tables.items()]
-    return "; ".join(parts) or "nothing on any table"
+    kind = kind_of(target.engine)
+    return {user.name: kind.grants(target, user.name) for user in operation.wanted.users}
 
 
 def _instances(account: EmbeddedAccount, operation: Operation) -> tuple[Instance, ...]:

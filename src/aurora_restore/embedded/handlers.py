@@ -4,12 +4,15 @@ There is no other way to a handler, whoever created the function: CloudFormation
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from typing import IO, Any, cast
 
 from aws_lambda_powertools import Logger
 
 from aurora_restore.clock import Clock
+from aurora_restore.embedded.engines import engine_of_account
 from aurora_restore.embedded.lambdas import FunctionKilledError, FunctionLog, FunctionRecord
 from aurora_restore.runtime import Function, Settings, open_world
 from aurora_restore.steps.world import World
@@ -51,7 +54,8 @@ def load(
         return client(service, region or record.region)
 
     def world() -> World:
-        return open_world(Settings.from_environment(environment), account_client, clock)
+        opened = open_world(Settings.from_environment(environment), account_client, clock)
+        return replace(opened, engine_for=partial(engine_of_account, tls=opened.tls))
 
     logger = Logger(service=f"{record.name}@{mark}", stream=cast("IO[str]", log))
     return import_handler(record.handler).elsewhere(world, logger)

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from aurora_restore.aws.clients import ONE_ATTEMPT
 from aurora_restore.embedded.binaries import find_binaries
 from aurora_restore.embedded.clock import EmbeddedClock
+from aurora_restore.embedded.engines import DatabaseServers
 from aurora_restore.embedded.environment import sealed
 from aurora_restore.embedded.late_drops import LateDrops
 from aurora_restore.embedded.persistence import Keeper, check, match_volumes
-from aurora_restore.embedded.postgres import PostgresServers
 
 if TYPE_CHECKING:
     from aurora_restore.embedded.account import EmbeddedAccount
@@ -30,6 +30,15 @@ SPEED = 2_000
 _PREFIX = "aurora-restore-databases-"
 _IN_MEMORY = Path("/dev/shm")  # noqa: S108
 _PLENTY_BYTES = 4 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """Which engine most databases will be of, and the directories of the servers' programs where they are named."""
+
+    engine: str = "aurora-postgresql"
+    postgres: Path | None = None
+    mariadb: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +55,11 @@ class Opened:
 
 @contextlib.contextmanager
 def opened(
-    directory: Path | None = None, *, binaries: Path | None = None, port: int | None = None, is_small: bool = False
+    directory: Path | None = None,
+    *,
+    programs: Programs = Programs(),
+    port: int | None = None,
+    is_small: bool = False,
 ) -> Iterator[Opened]:
     """Start an embedded account with real databases, and stop it at the end, whatever ended it.
 
@@ -56,11 +69,11 @@ def opened(
     """
     with (
         sealed(),
-        _servers(directory, binaries, is_small=is_small) as plane,
+        _servers(directory, programs, is_small=is_small) as plane,
         ThreadPoolExecutor(max_workers=1) as beside,
     ):
         # Another processor makes the first database while this one imports moto. Its failure is the first create's too.
-        beside.submit(plane.warm_up)
+        beside.submit(plane.warm_up, programs.engine)
         from aurora_restore.embedded.account import EmbeddedAccount  # noqa: PLC0415
 
         # ONE_ATTEMPT: the server is in this process, and who waits for it while it goes away waits in vain.
@@ -70,22 +83,22 @@ def opened(
 
 @contextlib.contextmanager
 def opened_again(
-    directory: Path, tell: Callable[[str], None], *, binaries: Path | None = None, port: int | None = None
+    directory: Path, tell: Callable[[str], None], *, programs: Programs = Programs(), port: int | None = None
 ) -> Iterator[Opened]:
     """Start the account that is kept in a directory, or a new one that is to be kept there once its keeper is started.
 
     ``tell`` gets a sentence about everything that is not as it was. Without ``port`` it listens where it did before.
     EnvironmentUnfitError when this machine cannot do it, or what the directory holds cannot be taken over.
     """
-    made_with = {"moto": version("moto"), "PostgreSQL": str(find_binaries(binaries).major_version)}
+    made_with = {"moto": version("moto"), "PostgreSQL": str(find_binaries(programs.postgres).major_version)}
     # Before the databases' own files are touched.
     check(directory, made_with)
     with (
         sealed(),
-        _servers(directory, binaries, is_small=False) as servers,
+        _servers(directory, programs, is_small=False) as servers,
         ThreadPoolExecutor(max_workers=1) as beside,
     ):
-        beside.submit(servers.warm_up)
+        beside.submit(servers.warm_up, programs.engine)
         from aurora_restore.embedded.account import EmbeddedAccount  # noqa: PLC0415
         from aurora_restore.embedded.account_state import read  # noqa: PLC0415
 
@@ -119,10 +132,12 @@ def still_free(port: int, tell: Callable[[str], None]) -> int | None:
 
 
 @contextlib.contextmanager
-def _servers(directory: Path | None, binaries: Path | None, *, is_small: bool) -> Iterator[PostgresServers]:
+def _servers(directory: Path | None, programs: Programs, *, is_small: bool) -> Iterator[DatabaseServers]:
     place = directory or Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_memory() if is_small else None))
     try:
-        with PostgresServers(place, binaries=binaries, remove_on_death=directory is None) as plane:
+        with DatabaseServers(
+            place, postgres=programs.postgres, mariadb=programs.mariadb, remove_on_death=directory is None
+        ) as plane:
             yield plane
     finally:
         # Its own when there was no data plane to do it.

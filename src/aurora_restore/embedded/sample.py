@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import psycopg
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 
@@ -14,46 +13,22 @@ from aurora_restore.aws.deployment import Deployment
 from aurora_restore.database.engine import Endpoint, Login
 from aurora_restore.embedded import shop
 from aurora_restore.embedded.account import HOME_REGION, EmbeddedAccount
-from aurora_restore.embedded.dataplane import MasterUser
+from aurora_restore.embedded.sample_kinds import DATABASE, MASTER, POSTGRESQL, Database, Kind, kind_of
 from aurora_restore.errors import EnvironmentUnfitError
+
+__all__ = ("DATABASE", "MASTER", "Database", "Sample", "build", "request", "shop_of", "source_in")
 
 SOURCE: Final = "orders-prod"
 SOURCE_REGION: Final = "us-east-1"
 TARGET: Final = "orders-staging"
 TARGET_REGION: Final = HOME_REGION
-DATABASE: Final = "orders"
-# RDS takes no master password of less than eight characters.
-MASTER: Final = MasterUser("postgres", "testing-testing")
 # The request's max_age_hours. A younger automated snapshot than this is always there: see keep_snapshot_young.
 MAX_AGE_HOURS: Final = 24
 
-_VERSION: Final = "17.7"
-_FAMILY: Final = "aurora-postgresql17"
 _POLL_S: Final = 30
 _GIVE_UP_S: Final = 7_200
 _STAGING_SHARE: Final = 4
 _NEW_SNAPSHOT_AFTER: Final = timedelta(hours=12)
-
-
-@dataclass(frozen=True, slots=True)
-class Database:
-    """A database of the sample, and a way into it."""
-
-    endpoint: Endpoint
-    login: Login = field(default=Login(MASTER.name, MASTER.password))
-    name: str = DATABASE
-
-    def open(self) -> psycopg.Connection[Any]:
-        """Connect, in autocommit."""
-        return psycopg.connect(
-            host=self.endpoint.host,
-            port=self.endpoint.port,
-            user=self.login.user,
-            password=self.login.password,
-            dbname=self.name,
-            connect_timeout=10,
-            autocommit=True,
-        )
 
 
 # Puts its data into the empty database of the production cluster.
@@ -74,22 +49,28 @@ def shop_of(rows: int) -> Fill:
     """Return what fills a database with the shop."""
 
     def fill(place: Database) -> None:
-        with place.open() as connection:
-            shop.load(connection, rows)
+        kind_of(place.engine).load_shop(place, rows)
 
     return fill
 
 
-def build(account: EmbeddedAccount, fill: Fill, *, staging_rows: int = shop.DEFAULT_ROWS // _STAGING_SHARE) -> Sample:
+def build(
+    account: EmbeddedAccount,
+    fill: Fill,
+    *,
+    staging_rows: int = shop.DEFAULT_ROWS // _STAGING_SHARE,
+    engine: str = POSTGRESQL,
+) -> Sample:
     """Deploy the pipeline and bring up both clusters, side by side; return when all are available.
 
     ``fill`` makes production's data, and may raise. Staging holds a shop of ``staging_rows`` rows.
     """
+    kind = kind_of(engine)
     pool = ThreadPoolExecutor(max_workers=3)
     try:
         deployment = pool.submit(account.deploy)
-        target = pool.submit(_build_staging, account, shop_of(max(staging_rows, shop.FEWEST_ROWS)))
-        source = pool.submit(_build_production, account, fill)
+        target = pool.submit(_build_staging, account, kind, shop_of(max(staging_rows, shop.FEWEST_ROWS)))
+        source = pool.submit(_build_production, account, kind, fill)
         return Sample(deployment.result(), *_both(source.result(), target.result()))
     finally:
         # After Ctrl-C nobody waits for them: they end when the account takes server and databases away.
@@ -104,8 +85,16 @@ def source_in(account: EmbeddedAccount) -> Database | None:
     """Return the production database of an account that ``build`` was for, or None when somebody has deleted it."""
     for cluster in account.client("rds", SOURCE_REGION).describe_db_clusters()["DBClusters"]:
         if cluster["DBClusterIdentifier"] == SOURCE:
-            return Database(Endpoint(cluster["Endpoint"], cluster["Port"]))
+            return _database(cluster)
     return None
+
+
+def engine_of_target(account: EmbeddedAccount) -> str:
+    """Return the engine of the staging cluster of an account that ``build`` was for; PostgreSQL's when it is gone."""
+    for cluster in account.client("rds", TARGET_REGION).describe_db_clusters()["DBClusters"]:
+        if cluster["DBClusterIdentifier"] == TARGET:
+            return str(cluster["Engine"])
+    return POSTGRESQL
 
 
 def request() -> dict[str, Any]:
@@ -142,10 +131,11 @@ def keep_snapshot_young(account: EmbeddedAccount, older_than: timedelta = _NEW_S
         account.aurora.take_automated_snapshot(SOURCE_REGION, SOURCE)
 
 
-def _build_production(account: EmbeddedAccount, fill: Fill) -> tuple[Database, str]:
-    groups = _make_parameter_groups(account, SOURCE_REGION, SOURCE)
+def _build_production(account: EmbeddedAccount, kind: Kind, fill: Fill) -> tuple[Database, str]:
+    groups = _make_parameter_groups(account, kind, SOURCE_REGION, SOURCE)
     place = _make_cluster(
         account,
+        kind,
         SOURCE_REGION,
         {
             "DBClusterIdentifier": SOURCE,
@@ -153,7 +143,7 @@ def _build_production(account: EmbeddedAccount, fill: Fill) -> tuple[Database, s
             "VpcSecurityGroupIds": _make_network(account, SOURCE_REGION, SOURCE),
             "BackupRetentionPeriod": 14,
             "DeletionProtection": True,
-            "EnableCloudwatchLogsExports": ["postgresql"],
+            "EnableCloudwatchLogsExports": list(kind.log_exports),
             "Tags": _tags(team="shop", environment="production"),
             "PreferredBackupWindow": "01:00-01:30",
             "PreferredMaintenanceWindow": "sun:03:00-sun:04:00",
@@ -164,15 +154,15 @@ def _build_production(account: EmbeddedAccount, fill: Fill) -> tuple[Database, s
         ],
     )
     fill(place)
-    with place.open() as connection:
-        shop.create_logins(connection)
+    kind.create_logins(place)
     return place, account.aurora.take_automated_snapshot(SOURCE_REGION, SOURCE)
 
 
-def _build_staging(account: EmbeddedAccount, fill: Fill) -> Database:
-    groups = _make_parameter_groups(account, TARGET_REGION, TARGET)
+def _build_staging(account: EmbeddedAccount, kind: Kind, fill: Fill) -> Database:
+    groups = _make_parameter_groups(account, kind, TARGET_REGION, TARGET)
     place = _make_cluster(
         account,
+        kind,
         TARGET_REGION,
         {
             "DBClusterIdentifier": TARGET,
@@ -180,7 +170,7 @@ def _build_staging(account: EmbeddedAccount, fill: Fill) -> Database:
             "VpcSecurityGroupIds": _make_network(account, TARGET_REGION, TARGET),
             "BackupRetentionPeriod": 5,
             "DeletionProtection": False,
-            "EnableCloudwatchLogsExports": ["postgresql"],
+            "EnableCloudwatchLogsExports": list(kind.log_exports),
             "Tags": _tags(team="shop", environment="staging", **{"cost-center": "4711"}),
             "PreferredBackupWindow": "02:00-02:30",
             "PreferredMaintenanceWindow": "mon:04:00-mon:05:00",
@@ -195,15 +185,15 @@ def _build_staging(account: EmbeddedAccount, fill: Fill) -> Database:
 
 
 def _make_cluster(
-    account: EmbeddedAccount, region: str, cluster: Mapping[str, Any], instances: list[dict[str, Any]]
+    account: EmbeddedAccount, kind: Kind, region: str, cluster: Mapping[str, Any], instances: list[dict[str, Any]]
 ) -> Database:
     rds, name = account.client("rds", region), cluster["DBClusterIdentifier"]
     rds.create_db_cluster(
         **cluster,
-        Engine="aurora-postgresql",
-        EngineVersion=_VERSION,
-        MasterUsername=MASTER.name,
-        MasterUserPassword=MASTER.password,
+        Engine=kind.engine,
+        EngineVersion=kind.version,
+        MasterUsername=kind.master.name,
+        MasterUserPassword=kind.master.password,
         DatabaseName=DATABASE,
         StorageEncrypted=True,
         DBSubnetGroupName="private",
@@ -215,10 +205,17 @@ def _make_cluster(
             **instance,
             DBInstanceIdentifier=f"{name}-{number}",
             DBClusterIdentifier=name,
-            Engine="aurora-postgresql",
+            Engine=kind.engine,
         )
     found = _await_available(account, rds, name)
-    return Database(Endpoint(found["Endpoint"], found["Port"]))
+    return _database(found)
+
+
+def _database(cluster: Mapping[str, Any]) -> Database:
+    """Return the sample's database in a cluster, entered as its master was at first."""
+    kind = kind_of(cluster["Engine"])
+    master = Login(kind.master.name, kind.master.password)
+    return Database(Endpoint(cluster["Endpoint"], cluster["Port"]), master, engine=kind.engine)
 
 
 def _await_available(account: EmbeddedAccount, rds: Any, name: str) -> Mapping[str, Any]:
@@ -241,15 +238,15 @@ def _make_key(account: EmbeddedAccount, region: str, name: str) -> str:
     return key
 
 
-def _make_parameter_groups(account: EmbeddedAccount, region: str, name: str) -> str:
+def _make_parameter_groups(account: EmbeddedAccount, kind: Kind, region: str, name: str) -> str:
     """Make the cluster's own parameter groups; return the name of the one for instances."""
     rds = account.client("rds", region)
     rds.create_db_cluster_parameter_group(
-        DBClusterParameterGroupName=name, DBParameterGroupFamily=_FAMILY, Description=f"Cluster {name}"
+        DBClusterParameterGroupName=name, DBParameterGroupFamily=kind.family, Description=f"Cluster {name}"
     )
     instances = f"{name}-instances"
     rds.create_db_parameter_group(
-        DBParameterGroupName=instances, DBParameterGroupFamily=_FAMILY, Description=f"Instances of {name}"
+        DBParameterGroupName=instances, DBParameterGroupFamily=kind.family, Description=f"Instances of {name}"
     )
     return instances
 

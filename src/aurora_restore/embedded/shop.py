@@ -1,5 +1,6 @@
 """The sample shop: five tables of made-up data, personal data among it, the same on every machine."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, LiteralString
 
 from psycopg import Connection, sql
@@ -102,6 +103,12 @@ def shares(rows: int) -> dict[str, int]:
         raise ValueError(f"the sample shop needs at least {FEWEST_ROWS} rows, and not {rows}")
     counts = {"customers": rows // 10, "products": max(rows // 100, 1), "orders": rows // 4, "payments": rows // 4}
     return {**counts, "items": rows - sum(counts.values())}
+
+
+def in_words(tables: Mapping[int, Sequence[str]]) -> str:
+    """Return what somebody may do, given which privileges hold on how many tables."""
+    parts = [f"{', '.join(names)} on {count} {'table' if count == 1 else 'tables'}" for count, names in tables.items()]
+    return "; ".join(parts) or "nothing on any table"
 
 
 def load(connection: Connection[Any], rows: int) -> None:

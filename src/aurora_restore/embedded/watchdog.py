@@ -28,15 +28,21 @@ def processes_below(directory: Path) -> list[int]:
     number in a stale one may be anybody's by now. Every program of PostgreSQL's is started with ``-D`` as its first
     argument, and MariaDB's server with a file of settings that is below the directory too.
     """
-    return [pid for pid, command in _process_table() if _is_ours(command, directory)]
+    return list(_programs_below(directory))
 
 
-def _is_ours(command: str, directory: Path) -> bool:
-    program, of_postgresql, _ = command.partition(f" -D {directory}{os.sep}")
-    if of_postgresql:
-        return Path(program).name in PROGRAMS
-    program, of_mariadb, _ = command.partition(f" --defaults-file={directory}{os.sep}")
-    return bool(of_mariadb) and Path(program).name == MARIADB
+def _programs_below(directory: Path) -> dict[int, str]:
+    found = ((pid, _our_program(command, directory)) for pid, command in _process_table())
+    return {pid: program for pid, program in found if program}
+
+
+def _our_program(command: str, directory: Path) -> str:
+    """Return the name of our program that a command is, or nothing."""
+    for mark, programs in (("-D ", PROGRAMS), ("--defaults-file=", (MARIADB,))):
+        program, ours, _ = command.partition(f" {mark}{directory}{os.sep}")
+        if ours and Path(program).name in programs:
+            return Path(program).name
+    return ""
 
 
 def _process_table() -> Iterator[tuple[int, str]]:
@@ -60,14 +66,12 @@ def _command_of(entry: Path) -> str:
 
 
 def end_processes_below(directory: Path, *, gently: bool) -> None:
-    """End them all: with a checkpoint if ``gently``, at once if that takes too long or was not asked for.
-
-    MariaDB's server does not heed SIGINT, and takes SIGQUIT for a request to end in good order.
-    """
+    """End them all: with a checkpoint if ``gently``, at once if that takes too long or was not asked for."""
     signals = [signal.SIGINT] if gently else []
     for number in (*signals, signal.SIGQUIT, signal.SIGKILL):
-        for pid in processes_below(directory):
-            _send(pid, number)
+        for pid, program in _programs_below(directory).items():
+            # MariaDB's server does not heed SIGINT.
+            _send(pid, signal.SIGTERM if (program, number) == (MARIADB, signal.SIGINT) else number)
             # One that was made to stand still while its files were copied heeds nothing but a kill.
             _send(pid, signal.SIGCONT)
         if _becomes_true(lambda: not processes_below(directory)):
