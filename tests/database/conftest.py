@@ -114,7 +114,9 @@ class Database:
     endpoint: Endpoint
     master: Login = field(default_factory=lambda: Login(MASTER.name, MASTER.password))
 
-    def query(self, login: Login, statement: LiteralString, database: str = "shop") -> list[tuple[Any, ...]]:
+    def query(
+        self, login: Login, statement: LiteralString | sql.Composed, database: str = "shop"
+    ) -> list[tuple[Any, ...]]:
         """Run a statement as a user and return its rows."""
         with self.connect(login, database) as connection:
             cursor = connection.execute(statement)
@@ -258,14 +260,15 @@ def _fastest_place() -> Path | None:
     return memory if has_room else None
 
 
-def _builds() -> list[Path | None]:
-    # The wheel's, and the oldest that Debian has installed, if there is one: the rules for CREATEROLE changed in 16.
-    return [None, *sorted(Path("/usr/lib/postgresql").glob("*/bin"))[:1]]
+# The oldest that Debian has installed: the rules for CREATEROLE changed in 16.
+DEBIANS = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"))), Path("/usr/lib/postgresql/15/bin"))
 
 
-@pytest.fixture(scope="session", params=_builds(), ids=lambda path: "wheel" if path is None else path.parent.name)
+@pytest.fixture(scope="session", params=[None, DEBIANS], ids=lambda path: "wheel" if path is None else path.parent.name)
 def production(request: pytest.FixtureRequest) -> Iterator[PostgresServers]:
-    """Servers with a volume ``production`` that does not run."""
+    """Servers with a volume ``production`` that does not run: the wheel's, and Debian's."""
+    if request.param is not None and not request.param.is_dir():
+        pytest.skip("PostgreSQL 15 is not installed: on Debian it is the package postgresql-15")
     # Not pytest's directory: as root it is closed to the user that the servers run as.
     directory = Path(tempfile.mkdtemp(prefix="aurora-users-", dir=_fastest_place()))
     with PostgresServers(directory, binaries=request.param, remove_on_death=True) as servers:

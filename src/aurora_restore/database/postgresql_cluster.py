@@ -1,6 +1,6 @@
 """The roles, memberships, sessions and databases of a PostgreSQL server, as its catalogs say they are now."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from psycopg import sql
@@ -115,6 +115,22 @@ class Cluster:
         """Say whether PostgreSQL lets the master alter the role; before 16 not, if it has REPLICATION."""
         needs_superuser = self.version < ADMIN_OPTION_RULES and self.roles[name].replicates
         return self.can_grant(name) and (not needs_superuser or self.roles[self.master].is_superuser)
+
+    def without(self, ended: frozenset[Membership]) -> "Cluster":
+        """Return the cluster after the end of memberships, through which the master may have held roles until then."""
+        left = tuple(membership for membership in self.memberships if membership not in ended)
+        if not ended or self.roles[self.master].is_superuser:
+            return replace(self, memberships=left)
+        held = {self.master}
+        waiting = [self.master]
+        while waiting:
+            member = waiting.pop()
+            new = {one.role for one in left if one.member == member and one.is_inherited} - held
+            if self.version >= ADMIN_OPTION_RULES or self.roles[member].inherits:
+                held |= new
+                waiting += new
+        roles = {name: replace(role, is_held=role.is_held and name in held) for name, role in self.roles.items()}
+        return replace(self, memberships=left, roles=roles)
 
     def memberships_of(self, member: str) -> tuple[Membership, ...]:
         """Return the roles that a role is a direct member of."""

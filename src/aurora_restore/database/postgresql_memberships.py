@@ -30,6 +30,10 @@ class Memberships:
             for role in dict.fromkeys(user.roles):
                 yield from self._problems_of(user.name, role)
 
+    def ended(self) -> frozenset[Membership]:
+        """Return the memberships that the master ends."""
+        return frozenset(one for one in self._to_end() if self._is_revocable(one) and not self._is_wanted(one))
+
     def leavings(self) -> Iterator[Action]:
         """Yield what ends memberships, and the right to pass one on.
 

@@ -113,11 +113,12 @@ def compare(
     problems = [*roles.problems, *ownership_problems(cluster, desired), *unmatched(desired.users, objects)]
     if problems:
         raise PreflightError(problems)
+    later = cluster.without(roles.ended)
     return Plan(
         roles,
         leftovers={
             one.leftovers.database: plan_leftovers(cluster, one.leftovers, desired.leftovers) for one in databases
         },
-        ownership={one.owned.database: plan_ownership(cluster, one.owned, desired) for one in databases},
-        grants={one.database: plan_grants(cluster, one, desired.users) for one in objects},
+        ownership={one.owned.database: plan_ownership(later, one.owned, desired) for one in databases},
+        grants={one.database: plan_grants(later, one, desired.users) for one in objects},
     )

@@ -14,7 +14,7 @@ from psycopg import sql
 from aurora_restore.database.engine import Change, ChangeKind, DesiredState, DesiredUser
 from aurora_restore.database.passwords import scram_verifier
 from aurora_restore.database.postgresql_actions import Action
-from aurora_restore.database.postgresql_cluster import ADMIN_OPTION_RULES, Cluster, Role
+from aurora_restore.database.postgresql_cluster import ADMIN_OPTION_RULES, Cluster, Membership, Role
 from aurora_restore.database.postgresql_memberships import IAM_ROLE, Memberships
 from aurora_restore.database.postgresql_settings import settings_actions, settings_remarks
 from aurora_restore.database_request import Logins
@@ -36,6 +36,7 @@ class RolesPlan:
     session_changes: tuple[Change, ...]
     open: tuple[Action, ...]
     new_passwords: frozenset[str]
+    ended: frozenset[Membership]
     problems: tuple[str, ...]
     doubts: tuple[str, ...]
     remarks: tuple[str, ...]
@@ -72,7 +73,7 @@ class _Roles:
     def plan(self) -> RolesPlan:
         problems = tuple(self._problems())
         if problems:
-            return RolesPlan((), frozenset(), (), (), frozenset(), problems, (), ())
+            return RolesPlan((), frozenset(), (), (), frozenset(), frozenset(), problems, (), ())
         closed = (self.unlisted | self.unsettled) & self.cluster.roles.keys()
         return RolesPlan(
             close=(*self._closings(closed), *self.memberships.leavings()),
@@ -80,6 +81,7 @@ class _Roles:
             session_changes=tuple(self._session_changes(closed)),
             open=(*self._openings(), *self.memberships.joinings()),
             new_passwords=self.unsettled,
+            ended=self.memberships.ended(),
             problems=(),
             doubts=tuple(self._doubts()),
             remarks=tuple(self._remarks()),
