@@ -18,8 +18,6 @@ _BY_SERVICE = "The service makes these calls itself."
 
 
 def _of_every_function(step: Step) -> tuple[Statement, ...]:
-    # I1: of the source, step 1 may ask for a snapshot, and nobody for anything else.
-    on_source = " rds:CreateDBClusterSnapshot" if step is Step.SNAPSHOT_CHECK else ""
     return (
         allow(
             "ReadState", "dynamodb:GetItem", on=[r.STATE_TABLE], why="The operation's record, and the target's lock."
@@ -63,19 +61,37 @@ def _of_every_function(step: Step) -> tuple[Statement, ...]:
             on=[r.AUDIT_TABLE],
             why="The audit is only ever appended to (I5), whatever else is allowed, now or by a later policy.",
         ),
+        *_never_change_the_source(step),
+    )
+
+
+# What a function may do to a source in spite of the Deny: step 1 looks at it, and may ask for a snapshot of it.
+_ON_SOURCES = {
+    Step.SNAPSHOT_CHECK: "rds:DescribeDBClusters rds:DescribeDBClusterSnapshots rds:CreateDBClusterSnapshot",
+}
+# And to instances that are named after one: a target that is named after its source (orders, orders-staging) has such.
+_ON_SOURCE_INSTANCES = {
+    Step.SNAPSHOT_CHECK: "rds:DescribeDBInstances",
+    Step.CHECK_RESTORE_STATUS: "rds:CreateDBInstance rds:AddTagsToResource",
+}
+
+
+def _never_change_the_source(step: Step) -> tuple[Statement, ...]:
+    return (
         deny_all_but(
             "NeverChangeSource",
-            f"rds:Describe* rds:List*{on_source}",
+            _ON_SOURCES.get(step, ""),
             on=[r.SOURCE_CLUSTERS],
             why="I1, even if the code is wrong, the target's pattern covers the source, or a later policy allows all.",
         ),
         deny_all_but(
             "NeverChangeSourceInstances",
-            "rds:Describe* rds:List* rds:CreateDBInstance rds:AddTagsToResource",
+            _ON_SOURCE_INSTANCES.get(step, ""),
             on=r.SOURCE_INSTANCES,
-            when=r.IS_NOT_OURS,
-            why="I1 for instances named after a source, unless this stack made them. Making and tagging are left out, "
-            "because a target that is named after its source (orders, orders-staging) needs them.",
+            when=r.IS_NOT_OURS if step is Step.DELETE_RDS else None,
+            why="I1 for instances that are named after a source. Those that this stack made may be deleted again."
+            if step is Step.DELETE_RDS
+            else "I1 for instances that are named after a source.",
         ),
     )
 

@@ -62,7 +62,9 @@ def deny(sid: str, actions: str, *, on: Sequence[str], when: Conditions | None =
 
 
 def deny_all_but(sid: str, actions: str, *, on: Sequence[str], when: Conditions | None = None, why: str) -> Statement:
-    """Return the statement that denies every action but these, whatever else is allowed."""
+    """Return the statement that denies every action but these, or every one, whatever else is allowed."""
+    if not actions:
+        return deny(sid, "*", on=on, when=when, why=why)
     return Statement(
         sid, why, "Deny", every_action_but=tuple(actions.split()), resources=tuple(on), conditions=when or {}
     )

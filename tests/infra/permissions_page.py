@@ -86,21 +86,32 @@ def _summary(proof: Proof) -> Iterator[str]:
 
 
 def _functions(proof: Proof) -> Iterator[str]:
-    some = Step.CHECK_COPY_STATUS
-    everywhere = [each for each in PERMISSIONS[some] if _is_common(each)]
-    common = "\n".join(_table(each for each in everywhere if each.effect == "Allow"))
-    yield "\n".join(["## Every function", "", common.replace(some.function_name, "<its name>")])
-    yield "\n".join(["### Denied to every function, whatever else is allowed", "", *_denials(everywhere)])
+    common = [each for each in PERMISSIONS[Step.SNAPSHOT_CHECK] if _is_common(each)]
+    yield "\n".join(["## Every function", "", *_sections(common)]).replace(
+        Step.SNAPSHOT_CHECK.function_name, "<its name>"
+    )
     for step in Step:
         own = [each for each in PERMISSIONS[step] if not _is_common(each)]
-        allowed = [each for each in own if each.effect == "Allow"]
-        lines = [f"## {step.function_name}", "", *_table(allowed, proof, step)]
-        denied = [each for each in own if each.effect == "Deny"]
-        yield "\n".join([*lines, *(["", "Denied besides:", "", *_denials(denied)] if denied else [])])
+        yield "\n".join([f"## {step.function_name}", "", *_sections(own, proof, step)])
+
+
+def _sections(statements: Sequence[Statement], proof: Proof | None = None, step: Step | None = None) -> Iterator[str]:
+    yield from _table((each for each in statements if each.effect == "Allow"), proof, step)
+    yield ""
+    yield "Denied, whatever else is allowed:"
+    yield ""
+    yield from _denials(statements)
 
 
 def _is_common(statement: Statement) -> bool:
-    return all(statement.sid in {each.sid for each in statements} for statements in PERMISSIONS.values())
+    """Say whether every function has it, with the same actions on the same things, but for the function's name."""
+    said = {_without_name(each, step) for step in Step for each in PERMISSIONS[step] if each.sid == statement.sid}
+    everywhere = all(statement.sid in {each.sid for each in statements} for statements in PERMISSIONS.values())
+    return everywhere and len(said) == 1
+
+
+def _without_name(statement: Statement, step: Step) -> str:
+    return str(statement.document()).replace(step.function_name, "")
 
 
 def _is_shown(statement: Statement) -> bool:
@@ -124,8 +135,7 @@ def _denials(statements: Iterable[Statement]) -> Iterator[str]:
     for each in statements:
         if each.effect == "Deny":
             what = _words(each.actions) or f"everything but {_words(each.every_action_but)}"
-            if each.sid == "NeverChangeSource":
-                what += f"; and but `rds:CreateDBClusterSnapshot` for {Step.SNAPSHOT_CHECK.function_name}"
+            what = "everything" if each.actions == ("*",) else what
             yield f"| {each.sid} | {what} | {_on(each)} | {_conditions(each)} | {each.why} |"
 
 

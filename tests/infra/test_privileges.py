@@ -127,14 +127,46 @@ def test_a_pattern_that_is_too_wide_does_not_open_the_source(proof: Proof) -> No
 
 
 def test_a_target_that_is_named_after_its_source_is_not_shut_out(proof: Proof) -> None:
-    """The source orders, the target orders-staging: this stack's instances may go, untagged ones may not."""
+    """The source orders, the target orders-staging: only its instances that are not this stack's yet are."""
     narrow = Proof(proof.recording, {**proof.values, "SourcePattern": "orders"})
-    arn = f"arn:aws:rds:{HOME}:{ACCOUNT}:db:orders-staging-1"
-    for context, expected in ((MARKED, Answer.ALLOWED), ({}, Answer.DENIED)):
-        given = narrow.policies[Step.DELETE_RDS].answer(Authorisation.of("rds:DeleteDBInstance", arn, context))
-        assert given is expected
-    made = Authorisation.of("rds:CreateDBInstance", arn, MARKED)
-    assert narrow.policies[Step.CHECK_RESTORE_STATUS].answer(made) is Answer.ALLOWED
+    for step, asked in proof.recording.all():
+        if ":orders-prod" in asked.resource:
+            continue
+        untagged = asked.action == "rds:DeleteDBInstance" and STACK not in dict(asked.context).values()
+        given = narrow.policies[step].answer(asked)
+        assert given is (Answer.DENIED if untagged else Answer.ALLOWED), (step, asked)
+    taken = Authorisation.of("rds:DeleteDBInstance", f"arn:aws:rds:{HOME}:{ACCOUNT}:db:orders-staging-1", MARKED)
+    assert narrow.policies[Step.DELETE_RDS].answer(taken) is Answer.ALLOWED
+
+
+def test_no_function_reaches_another_account(proof: Proof) -> None:
+    """Whatever is asked for, the same in another account is not allowed: no resource is wider than the account."""
+    for step, asked in proof.recording.all():
+        other = Authorisation(asked.action, asked.resource.replace(ACCOUNT, "210987654321"), asked.context)
+        if other != asked:
+            assert proof.policies[step].answer(other) is not Answer.ALLOWED, (step, other)
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("rds:DescribeDBClusters", FOREIGN),
+        ("rds:RestoreDBClusterFromSnapshot", FOREIGN),
+        ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{HOME}:{ACCOUNT}:secret:payroll-AbCdEf"),
+        ("secretsmanager:PutSecretValue", f"arn:aws:secretsmanager:{HOME}:{ACCOUNT}:secret:rds!cluster-7c1f-AbCdEf"),
+        ("dynamodb:GetItem", f"arn:aws:dynamodb:{HOME}:{ACCOUNT}:table/payroll"),
+        ("dynamodb:PutItem", f"arn:aws:dynamodb:{HOME}:{ACCOUNT}:table/payroll"),
+        ("sns:Publish", f"arn:aws:sns:{HOME}:{ACCOUNT}:payroll"),
+        ("states:DescribeExecution", f"arn:aws:states:{HOME}:{ACCOUNT}:execution:payroll:monthly"),
+        ("kms:CreateGrant", f"arn:aws:kms:{HOME}:{ACCOUNT}:key/00000000-0000-0000-0000-00000000000b"),
+        ("kms:Decrypt", f"arn:aws:kms:{HOME}:{ACCOUNT}:key/00000000-0000-0000-0000-00000000000b"),
+        ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/administrator"),
+    ],
+)
+def test_no_function_reaches_what_is_nobody_s_business_here(proof: Proof, action: str, resource: str) -> None:
+    """What belongs to others in the same account is not even readable; keys and roles go through services only."""
+    asked = Authorisation.of(action, resource, {**MARKED, **_EVENT})
+    assert [step for step in Step if proof.policies[step].answer(asked) is Answer.ALLOWED] == []
 
 
 def test_production_s_password_is_out_of_reach(proof: Proof) -> None:
@@ -158,6 +190,7 @@ _SECURED = {
     "secretsmanager:CreateSecret": (_MARK,),
     "secretsmanager:TagResource": (_MARK,),
     "kms:CreateGrant": ("kms:ViaService", "kms:GrantIsForAWSResource"),
+    "kms:DescribeKey": ("kms:ViaService",),
     "kms:Decrypt": ("kms:ViaService",),
     "kms:GenerateDataKey": ("kms:ViaService",),
     "iam:PassRole": ("iam:PassedToService",),
@@ -186,7 +219,7 @@ _OWN_CODE = f"arn:aws:lambda:{HOME}:{ACCOUNT}:function:{STACK}-SetupDBUsersFunct
 def _attacks(proof: Proof) -> Mapping[str, Sequence[Authorisation]]:
     """Return what each Deny is there to stop, by its sid."""
     audit = proof.values["AuditTable.Arn"]
-    instance = f"arn:aws:rds:us-east-1:{ACCOUNT}:db:orders-prod-1"
+    instances = f"arn:aws:rds:us-east-1:{ACCOUNT}:db:orders-prod"
     return {
         "NeverRewriteAudit": [
             Authorisation.of(f"dynamodb:{action}", audit, _EVENT)
@@ -204,8 +237,9 @@ def _attacks(proof: Proof) -> Mapping[str, Sequence[Authorisation]]:
             for action in ("rds:DeleteDBCluster", "rds:ModifyDBCluster", "rds:StopDBCluster", "rds:AddTagsToResource")
         ],
         "NeverChangeSourceInstances": [
-            Authorisation.of(action, instance)
+            Authorisation.of(action, name)
             for action in ("rds:DeleteDBInstance", "rds:ModifyDBInstance", "rds:RebootDBInstance")
+            for name in (instances, f"{instances}-1")
         ],
         "LeaveVpcToLambda": [
             Authorisation.of(f"ec2:{action}", "*", {"lambda:SourceFunctionArn": _OWN_CODE})
