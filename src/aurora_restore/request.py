@@ -275,6 +275,7 @@ def _contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:
             f"the target's name typed again, {shown(name)}, because replace.allow is true",
         )
     yield from _askers(document)
+    yield from _transfers(document)
     yield from _repetitions(document.get("users"), "name", "each user once")
     yield from _repetitions(document.get("users"), "secret", "a secret for each user: it holds one name and password")
 
@@ -287,6 +288,19 @@ def _askers(document: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(f"verify[{number}]", "no user who could ask", "at least one of users: checks are made as one")
         elif "user" in check and check["user"] not in names:
             yield Problem(f"verify[{number}].user", shown(check["user"]), "one of users")
+
+
+def _transfers(document: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the changes of ownership whose end would depend on which comes first."""
+    transfers = _mappings(document.get("ownership"))
+    givers = [transfer["from"] for transfer in transfers if transfer.get("from") is not None]
+    for number, transfer in enumerate(transfers):
+        place, giver, taker = f"ownership[{number}]", transfer.get("from"), transfer.get("to")
+        if taker in givers:
+            yield Problem(f"{place}.to", f"{shown(taker)}, from whom things are taken", "a role that only takes")
+        databases = [each.get("database") for each in transfers[:number] if giver and each.get("from") == giver]
+        if databases and (None in databases or transfer.get("database") in [None, *databases]):
+            yield Problem(f"{place}.from", f"{shown(giver)} a second time", "each role once in a database")
 
 
 def _mappings(section: object) -> list[Mapping[str, Any]]:

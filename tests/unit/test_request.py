@@ -233,6 +233,22 @@ def test_no_user_and_no_secret_stands_twice() -> None:
     assert "users[1]" in found
 
 
+def test_who_owns_what_does_not_depend_on_an_order() -> None:
+    """Run twice, the end is the same: nobody both gives and takes, and nobody gives the same things to two."""
+    transfers: list[Any] = [
+        {"from": "app", "to": "a"},
+        {"from": "a", "to": "b", "database": "shop"},
+        {"from": "app", "to": "c", "database": "shop"},
+        {"from": "x", "to": "y", "database": "shop"},
+        {"from": "x", "to": "y", "database": "market"},
+        {"from": ["x"], "to": {}},
+    ]
+    found = problems({**MINIMAL, "ownership": transfers})
+    assert found["ownership[0].to"].found == "'a', from whom things are taken"
+    assert found["ownership[2].from"].expected == "each role once in a database"
+    assert {path.partition("]")[0] for path in found} == {"ownership[0", "ownership[2", "ownership[5"}
+
+
 @pytest.mark.parametrize(
     ("user", "path"),
     [
