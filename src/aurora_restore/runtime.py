@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache, partial
 from importlib import import_module
 from random import SystemRandom
+from types import ModuleType
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -23,7 +24,6 @@ from aurora_restore.errors import AuroraRestoreError, ConfigurationError, Unexpe
 from aurora_restore.measurements import Measurement
 from aurora_restore.names import operation_of
 from aurora_restore.operation import Operation, Step, StepStatus, Verdict, wait_seconds
-from aurora_restore.steps import snapshot_check, sns_notification
 from aurora_restore.steps.limits import check_limit
 from aurora_restore.steps.world import World
 from aurora_restore.store.journal import Journal, Store
@@ -106,7 +106,7 @@ class Function:
         """Run the step once and return its small result; raises our errors only, and none holds a secret (I6)."""
         self._logger.append_keys(step=self._step.value, operation_id=str(event.get("operation_id")))
         try:
-            result = self._run(sns_notification.as_call(event) or event, context)
+            result = self._run(self._called_with(event), context)
         except AuroraRestoreError as error:
             self._measure(event, measurements.of_error(self._step, error))
             self._logger.warning("step raised", error=type(error).__name__, reason=str(error))
@@ -122,10 +122,13 @@ class Function:
         self._logger.info("step answered", **{key: result[key] for key in ("status", "reason", "wait_seconds")})
         return result
 
+    def _called_with(self, event: Event) -> Event:
+        return event if self._step is not Step.SNS_NOTIFICATION else _notification().as_call(event) or event
+
     def _run(self, event: Event, context: object) -> Result:
         world = replace(self._world(), time_left=_time_left(context))
         self._found = world
-        if self._step is Step.SNS_NOTIFICATION and sns_notification.is_watch(event):
+        if self._step is Step.SNS_NOTIFICATION and _notification().is_watch(event):
             return self._watch(event, world)
         journal = self._open(world, event)
         known = journal.operation.finished(self._step)
@@ -162,19 +165,21 @@ class Function:
         execution, execution_arn = str(event["operation_id"]), str(event["execution_arn"])
         document = event.get("request")
         if self._step is Step.SNAPSHOT_CHECK:
+            from aurora_restore.steps import snapshot_check  # noqa: PLC0415  as in _act
+
             return snapshot_check.accept(world, execution=execution, execution_arn=execution_arn, document=document)
         if self._step is Step.SNS_NOTIFICATION:
-            return sns_notification.open_ended(
+            opened: Journal = _notification().open_ended(
                 world, execution=execution, execution_arn=execution_arn, document=document
             )
+            return opened
         return Journal(world.store, world.store.operations.load(operation_of(execution)), self._step)
 
     def _act(self, journal: Journal, world: World, event: Event) -> Verdict:
-        if self._step is Step.SNS_NOTIFICATION:
-            return sns_notification.run(journal, world, event.get("outcome") or {})
         # Imported when needed: a cold start pays for its own step only.
         module = import_module(f"aurora_restore.steps.{self._step.module}")
-        verdict: Verdict = module.run(journal, world)
+        more = (event.get("outcome") or {},) if self._step is Step.SNS_NOTIFICATION else ()
+        verdict: Verdict = module.run(journal, world, *more)
         return verdict
 
     def _result(self, operation: Operation, verdict: Verdict, wait_s: int) -> Result:
@@ -185,6 +190,11 @@ class Function:
             "wait_seconds": wait_s,
             "outcome": operation.status.value,
         }
+
+
+def _notification() -> ModuleType:
+    """Return the module of step 9, of which eight functions import nothing: a cold start pays for its own step only."""
+    return import_module("aurora_restore.steps.sns_notification")
 
 
 def _time_left(context: object) -> TimeLeft:

@@ -23,7 +23,7 @@ def bundle(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Write them into this directory.")] = Path(),
     as_json: Json = False,
 ) -> None:
-    """Write template.json and functions.zip, for those who deploy by other means.
+    """Write template and code, for those who deploy otherwise.
 
     Needs pip, and a package index that it can reach: the code is for Lambda's Python and processor, not this machine's.
     The same version makes the same bytes.

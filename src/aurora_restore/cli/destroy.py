@@ -50,7 +50,7 @@ def destroy(
     stack: Stack = DEFAULT_STACK,
     region: Region = None,
 ) -> None:
-    """Delete the pipeline from an AWS account; keep what it has recorded.
+    """Delete the pipeline from AWS; keep what it has recorded.
 
     Tables, topic and key stay, unless --delete-data is given. Refuses while an operation runs. Clusters, snapshots and
     secrets are never touched.
