@@ -25,11 +25,13 @@ from aurora_restore.steps import (
     ending,
     setup_db_users,
     snapshot_check,
+    user_secrets,
 )
 from aurora_restore.store.audit import Audit
 from aurora_restore.store.journal import Journal
 from aurora_restore.store.operations import Operations
 from tests.faults.variations import SOURCE
+from tests.steps.sessions import FakeSession
 
 Replacement = tuple[Any, str, Callable[..., Any]]
 
@@ -166,6 +168,14 @@ def _keep_logins(**asked: Any) -> DesiredState:
     return DesiredState(**{**asked, "logins": Logins.KEEP})
 
 
+def _another_version(*_: str) -> str:
+    return uuid.uuid4().hex
+
+
+def _run_unmarked(session: FakeSession, statements: Any, *_: Any) -> None:
+    session.contents.ran.extend(statement.text for statement in statements)
+
+
 def _always_safe(arn: str, *, stands: bool | None) -> str:
     return f"The data is safe in {arn}."
 
@@ -232,6 +242,14 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "takes no lock", "I3", "operation/another-begins-at-DeleteRDS.DeleteDBCluster.1",
         ((snapshot_check, "_take_lock", _take_no_lock),),
+    ),
+    Defect(
+        "makes another password when it is called again", "I4", "renewal/SetupDBUsers.PutSecretValue.1:killed-after",
+        ((user_secrets, "secret_version", _another_version),),
+    ),
+    Defect(
+        "runs SQL again when it is called again", "I4", "renewal/SetupDBUsers.PutItem.3:killed-before",
+        ((FakeSession, "marks", lambda *_: {}), (FakeSession, "run", _run_unmarked)),
     ),
     Defect("leaves production's logins", "I7", "renewal/nothing", ((setup_db_users, "DesiredState", _keep_logins),)),
     Defect(

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from tests.faults.evidence import Call, Evidence, Item, Scene
+from tests.faults.oracle_database import DATABASE_CHECKS
 from tests.faults.oracle_truth import TRUTHS
 
 # How RDS calls what a changing call names, and which of these are clusters' ARNs too.
@@ -370,5 +371,6 @@ _CHECKS: tuple[tuple[str, Callable[[Evidence], Iterator[str]]], ...] = (
     ("I6", _secrets_are_kept),
     ("I7", _logins_are_as_asked),
     ("I8", _it_is_told),
+    *DATABASE_CHECKS,
     *TRUTHS,
 )

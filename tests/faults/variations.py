@@ -9,6 +9,7 @@ from aurora_restore.embedded.aurora_records import Durations
 from aurora_restore.names import pipeline_tags
 from tests.faults.evidence import EAST, WEST
 from tests.faults.harness import Rig
+from tests.steps.sessions import Contents
 
 SOURCE, TARGET = "orders-prod", "orders-staging"
 FAMILY = "aurora-postgresql16"
@@ -116,6 +117,7 @@ def make_source(rig: Rig) -> None:
     make_cluster(rig, EAST, SOURCE, SOURCE, instances=1, DeletionProtection=True)
     volume = rig.databases.volumes[rig.scene().records(EAST).clusters[SOURCE].db_cluster_resource_id]
     volume.data = "production's orders"
+    volume.contents["orders_prod"] = Contents(rows={"public.orders": 5})
     volume.logins |= {"legacy": PRODUCTION_PASSWORDS[1], "report": PRODUCTION_PASSWORDS[2]}
     rig.aurora.take_automated_snapshot(EAST, SOURCE)
     rig.clock.advance(3600)
@@ -210,10 +212,16 @@ _NEW_SHAPE = {
     "instances": [{"class": "db.r6g.large"}, {"class": "db.r6g.large"}],
 }
 
+_SQL = [
+    {"file": "mask.sql", "text": "UPDATE orders SET card = NULL;\nDELETE FROM carts"},
+    {"file": "more.sql", "text": "ANALYZE"},
+]
+_CHECKS = [{"table": "public.orders", "rows_at_least": 3}]
+
 VARIATIONS: Mapping[str, Variation] = {
     each.name: each
     for each in (
-        Variation("renewal", _renewal, _request()),
+        Variation("renewal", _renewal, _request(sql=_SQL, verify=_CHECKS)),
         Variation("protected", _protected, _request(source={"snapshot": "new"}, replace={"protection": "lift"})),
         Variation("at-home", _at_home, _request(EAST, replace={"final_snapshot": False})),
         Variation("first", _first, _request(target=_NEW_SHAPE, replace={"allow": False}), replaces=False),
