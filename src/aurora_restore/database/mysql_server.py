@@ -14,7 +14,7 @@ Name = tuple[str, str]  # of an account: user and host
 _SYSTEM_DATABASES = ("mysql", "information_schema", "performance_schema", "sys")
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 # Threads that are nobody's session.
-_BACKGROUND = frozenset({"system user", "event_scheduler", "unauthenticated user", ""})
+_BACKGROUND = frozenset({"system user", "event_scheduler", "unauthenticated user"})
 _NOBODYS = frozenset({nobodys_verifier(NATIVE), nobodys_verifier(SHA2)})
 _WORDS = {"Grant": "GRANT OPTION", "Create_tmp_table": "CREATE TEMPORARY TABLES", "Show_db": "SHOW DATABASES"}
 

@@ -74,7 +74,7 @@ class MySQLSession:
                 self._execute_all(statements, timeout_s)
                 self._mark(mark)
             return
-        with self._transaction("START TRANSACTION"):
+        with self._transaction():
             if self._mark(mark):
                 self._execute_all(statements, timeout_s)
             self._tell("COMMIT")
@@ -91,13 +91,13 @@ class MySQLSession:
 
     def answer(self, query: str, timeout_s: float) -> Answer:
         """See ``Session.answer``."""
-        with self._transaction("START TRANSACTION READ ONLY"):
+        with self._only_reading():
             row = self._first_row(Statement(query.strip().rstrip(";"), 1), timeout_s)
             return Answer(row is not None, None if row is None else _shown(row[0]))
 
     def count_rows(self, table: str, at_most: int, timeout_s: float) -> int | None:
         """See ``Session.count_rows``; schema is the database here."""
-        with self._transaction("START TRANSACTION READ ONLY"):
+        with self._only_reading():
             with self._marking():
                 found = rows(self._connection, _TABLE, _parts(table))
             if not found:
@@ -176,9 +176,20 @@ class MySQLSession:
             self._connection.query(statement)
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[None]:
+    def _only_reading(self) -> Iterator[None]:
+        """Let what follows read only. Not just its transaction: what ends that would be free to write."""
+        self._tell("SET SESSION TRANSACTION READ ONLY")
+        try:
+            with self._transaction():
+                yield
+        finally:
+            with suppress(pymysql.MySQLError):
+                self._connection.query("SET SESSION TRANSACTION READ WRITE")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         """Let what follows be as if it had not been, unless it commits."""
-        self._tell(begin)
+        self._tell("START TRANSACTION")
         try:
             yield
         finally:

@@ -52,6 +52,8 @@ def create_master(connection: "Connection[Any]", master: MasterUser, database: s
     name, role = account(master.name, "%"), identifier(MASTER_ROLE)
     for statement in (
         f"CREATE USER {name} IDENTIFIED WITH {NATIVE} AS {literal(native_verifier(master.password))}",
+        # On RDS the role's powers are the master's in a view or routine of its making too; MariaDB's roles end there.
+        f"GRANT {', '.join(_POWERS)} ON *.* TO {name} WITH GRANT OPTION",
         f"GRANT {role} TO {name} WITH ADMIN OPTION",
         f"SET DEFAULT ROLE {role} FOR {name}",
         *([f"CREATE DATABASE {identifier(database)}"] if database else []),

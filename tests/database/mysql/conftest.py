@@ -5,6 +5,7 @@ does it in another way, is in ``aurora_restore.embedded.mariadb_dialect``, and s
 """
 
 import contextlib
+import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from pymysql.connections import Connection
 
 from aurora_restore.database.engine import DesiredState, DesiredUser, Endpoint, Login
 from aurora_restore.database.mysql import MySQL
+from aurora_restore.database.mysql_words import literal
 from aurora_restore.database_request import Grant
 from aurora_restore.embedded.dataplane import MasterUser
 from aurora_restore.embedded.mariadb import MariaServers
@@ -110,7 +112,7 @@ class Database:
             for query in _ROWS_OF_PRIVILEGES:
                 cursor.execute(query)
                 found.extend(cursor.fetchall())
-            return found
+            return [tuple(map(_lasting, row)) for row in found]
 
     def log_everything(self) -> Path:
         """Let the server log every statement from now on, into the file that is returned."""
@@ -141,12 +143,18 @@ class Database:
 
     def account(self, name: str, host: str = "%") -> tuple[Any, ...]:
         """Return an account's plugin, what is stored for it, and whether it is locked."""
-        (row,) = self.admin(
-            "SELECT u.plugin, u.authentication_string, IFNULL(JSON_VALUE(g.priv, '$.account_locked'), 0)"
-            " FROM mysql.user u JOIN mysql.global_priv g USING (User, Host)"
-            f" WHERE User = '{name}' AND Host = '{host}'"
-        )
+        columns = "u.plugin, u.authentication_string, IFNULL(JSON_VALUE(g.priv, '$.account_locked'), '0')"
+        where = f"User = {literal(name)} AND Host = {literal(host)}"
+        tables = "mysql.user u JOIN mysql.global_priv g USING (User, Host)"
+        (row,) = self.admin(f"SELECT {columns} FROM {tables} WHERE {where}")  # noqa: S608
         return row
+
+
+def _lasting(value: Any) -> Any:
+    """Return a value without when it was: MariaDB keeps an account as JSON, with the time of its last password."""
+    if not str(value).startswith("{"):
+        return value
+    return {key: each for key, each in json.loads(value).items() if key != "password_last_changed"}
 
 
 def user(name: str, *grants: Grant, password: str = NEW_PASSWORD, **fields: Any) -> DesiredUser:

@@ -1,7 +1,15 @@
 """Who can log in after step 7, tried by logging in."""
 
-from aurora_restore.database.engine import Login
-from tests.database.mysql.conftest import PRODUCTION_PASSWORD, Database, grant, login, user
+import pymysql
+import pytest
+
+from aurora_restore.database.engine import DesiredState, DesiredUser, Login
+from aurora_restore.database.mysql_passwords import NATIVE, nobodys_verifier
+from aurora_restore.database_request import Leftover, Logins
+from aurora_restore.errors import DatabaseRefusedError, PreflightError
+from tests.database.mysql.conftest import PRODUCTION_PASSWORD, Database, engine, grant, login, user
+
+HOSTILE = "x'@'%'; DROP USER dba;#"
 
 
 def test_exactly_the_listed_users_can_log_in(restored: Database) -> None:
@@ -17,3 +25,212 @@ def test_exactly_the_listed_users_can_log_in(restored: Database) -> None:
     assert restored.account("rdsproxyadmin") == rds
     assert "app can no longer log in" in said
     assert "tester is made, and logs in with a password" in said
+
+
+def test_a_locked_account_has_nobodys_password_too(restored: Database) -> None:
+    """Somebody unlocks it one day: production's password does not come back with that."""
+    restored.apply(user("tester"))
+    assert restored.account("app") == (NATIVE, nobodys_verifier(NATIVE), "1")
+    restored.admin("ALTER USER app@'%' ACCOUNT UNLOCK")
+    for password in (PRODUCTION_PASSWORD, "", nobodys_verifier(NATIVE)):
+        assert not restored.lets_in(Login("app", password))
+
+
+def test_the_second_run_changes_nothing(restored: Database) -> None:
+    """Twice is once."""
+    users = (user("analyst", grant("readonly")), user("tester", grant("owner"), roles=("reporting",)))
+    assert restored.apply(*users)
+    before = restored.fingerprint()
+    assert restored.apply(*users) == []
+    assert restored.fingerprint() == before
+
+
+def test_what_is_planned_is_what_is_done(restored: Database) -> None:
+    """The plan reads only, and its sentences are the audit's."""
+    desired = DesiredState((user("analyst", grant("readonly")), user("tester")))
+    before = restored.fingerprint()
+    planned = engine().plan(restored.endpoint, restored.master, desired)
+    assert restored.fingerprint() == before
+    assert engine().apply(restored.endpoint, restored.master, desired).changes == planned
+
+
+def test_another_account_of_the_masters_name_is_production_s(restored: Database) -> None:
+    """RDS gives dba@% a new password; dba@10.% still had the old one."""
+    restored.apply()
+    assert restored.account("dba", "10.%")[2] == "1"
+    assert restored.account("dba")[2] == "0"
+    assert restored.logins() == ("dba",)
+
+
+def test_a_narrower_account_of_a_users_name_is_the_users_too(restored: Database) -> None:
+    """Whoever comes from 10.… meets app@10.% before app@%: it must not be a locked door, nor an old one."""
+    restored.apply(user("app", grant("readonly")))
+    stored = restored.account("app")
+    assert restored.account("app", "10.%") == stored
+    (held,) = restored.admin("SELECT COUNT(*) FROM mysql.db WHERE User = 'app' AND Select_priv = 'Y' AND Host = '10.%'")
+    assert held[0] == 3
+    restored.apply(user("app", grant("readonly"), host="10.%"))
+    assert restored.logins() == ("app@10.%", "dba")
+
+
+def test_an_account_without_a_name_is_dropped(restored: Database) -> None:
+    """It would be met before every user's account, by all who come from its host."""
+    restored.admin("CREATE USER ''@'10.%'")
+    assert "the account without a name at 10.% is dropped" in restored.apply(user("tester"))
+    assert restored.admin("SELECT 1 FROM mysql.user WHERE User = '' AND is_role = 'N'") == []
+
+
+def test_sessions_of_the_closed_end_and_those_of_the_open_go_on(restored: Database) -> None:
+    """A session outlives its account's lock; production's must not."""
+    restored.apply(user("tester", grant("readonly")))
+    restored.admin(f"ALTER USER app@'%' IDENTIFIED BY '{PRODUCTION_PASSWORD}' ACCOUNT UNLOCK")
+    stays, ends = restored.connect(login("tester")), restored.connect(Login("app", PRODUCTION_PASSWORD))
+    said = restored.apply(user("tester", grant("readonly")))
+    assert "1 session of app ends" in said
+    stays.ping(reconnect=False)
+    with pytest.raises(pymysql.MySQLError):
+        ends.ping(reconnect=False)
+
+
+def test_a_users_sessions_with_production_s_password_end(restored: Database) -> None:
+    """The listed user came with the data, and somebody was in before step 7."""
+    session = restored.connect(Login("analyst", PRODUCTION_PASSWORD))
+    assert "1 session of analyst ends" in restored.apply(user("analyst", grant("readonly")))
+    with pytest.raises(pymysql.MySQLError):
+        session.ping(reconnect=False)
+
+
+def test_events_are_disabled_and_keep_their_definers(restored: Database) -> None:
+    """They would act by themselves; and as ours, once enabled again, they would run with the master's powers."""
+    assert restored.admin("SELECT @@event_scheduler") == [("OFF",)]
+    said = restored.apply(user("tester"))
+    found = restored.admin("SELECT EVENT_NAME, STATUS, DEFINER FROM information_schema.EVENTS ORDER BY 1")
+    assert found == [
+        ("asleep", "DISABLED", "dba@%"),
+        ("nightly", "DISABLED", "dba@%"),
+        ("the `event", "DISABLED", "app@%"),
+    ]
+    assert "the event nightly of shop is disabled" in said
+    assert restored.apply(user("tester")) == []
+
+
+def test_events_that_are_to_be_kept_are_kept(restored: Database) -> None:
+    """keep: events."""
+    before = restored.admin("SELECT EVENT_NAME, STATUS FROM information_schema.EVENTS ORDER BY 1")
+    restored.apply(user("tester"), leftovers=frozenset({Leftover.EVENTS}))
+    assert restored.admin("SELECT EVENT_NAME, STATUS FROM information_schema.EVENTS ORDER BY 1") == before
+
+
+def test_logins_can_be_kept(restored: Database) -> None:
+    """logins: keep leaves production's users and their sessions; the listed ones are set up all the same."""
+    session = restored.connect(Login("app", PRODUCTION_PASSWORD))
+    restored.apply(user("analyst", grant("readonly")), logins=Logins.KEEP)
+    session.ping(reconnect=False)
+    assert restored.lets_in(Login("app", PRODUCTION_PASSWORD))
+    assert restored.lets_in(login("analyst"))
+    assert not restored.lets_in(Login("analyst", PRODUCTION_PASSWORD))
+
+
+def test_any_name_is_only_a_name(restored: Database) -> None:
+    """Names are names whatever they contain: made, granted, found again, locked out."""
+    names = [HOSTILE, "Ünïcode Größe", "%s {} $1", "a.b", "ж" * 32, "SELECT", "`; SELECT `", 'quo"te', "back\\slash"]
+    database = "a'; b`c_%\\"
+    restored.query(restored.master, "CREATE DATABASE `a'; b``c_%\\`")
+    restored.query(restored.master, "CREATE DATABASE `a'; b``cxyz\\`")
+    restored.query(restored.master, "CREATE TABLE `a'; b``c_%\\`.`%s; DROP` AS SELECT 7 AS n")
+    users = [user(name, grant("readonly", database=database)) for name in names]
+    assert restored.apply(*users)
+    assert restored.apply(*users) == []
+    for name in names:
+        assert restored.query(login(name), "SELECT n FROM `%s; DROP`", database) == [(7,)]
+        assert not restored.lets_in(login(name), "a'; b`cxyz\\")
+    restored.apply(user("other"))
+    assert restored.logins() == ("dba", "other")
+
+
+@pytest.mark.parametrize("password", ["Größe ж 日本", "'; DROP USER dba; --", 'back\\slash"quote`', "x" * 200])
+def test_any_password_is_only_a_password(restored: Database, password: str) -> None:
+    """What the secret holds is what logs in."""
+    restored.apply(user("tester", password=password))
+    assert restored.lets_in(Login("tester", password), "information_schema")
+    assert restored.apply(user("tester", password=password)) == []
+
+
+def test_an_iam_user_has_no_password(restored: Database) -> None:
+    """And one who becomes a user with a password has no other way in any more.
+
+    Not proven here: AWSAuthenticationPlugin, which only RDS has; one that lets nobody in from outside stands for it.
+    """
+    robot = DesiredUser("robot", None, iam=True, grants=(grant("readonly"),))
+    restored.apply(robot, DesiredUser("analyst", None, iam=True))
+    assert restored.account("robot")[:2] == ("unix_socket", "RDS")
+    assert not restored.lets_in(Login("analyst", PRODUCTION_PASSWORD))
+    assert restored.apply(robot, DesiredUser("analyst", None, iam=True)) == []
+    restored.apply(user("robot"))
+    assert restored.account("robot")[0] == NATIVE
+    assert restored.lets_in(login("robot"), "information_schema")
+
+
+def test_a_users_limit_is_the_request_s(restored: Database) -> None:
+    """Production's limit of three goes, or becomes the one that is asked for."""
+    limits = "SELECT max_user_connections FROM mysql.user WHERE User = 'analyst' AND Host = '%'"
+    restored.apply(user("analyst"))
+    assert restored.admin(limits) == [(0,)]
+    restored.apply(user("analyst", connection_limit=2))
+    assert restored.admin(limits) == [(2,)]
+    assert restored.apply(user("analyst", connection_limit=2)) == []
+
+
+def test_an_expired_or_locked_user_can_log_in_again(restored: Database) -> None:
+    """Both are production's, not the request's."""
+    restored.admin("ALTER USER analyst@'%' ACCOUNT LOCK")
+    restored.admin("ALTER USER app@'%' PASSWORD EXPIRE")
+    restored.apply(user("analyst", grant("readonly")), user("app", grant("readonly")))
+    for name in ("analyst", "app"):
+        assert restored.query(login(name), "SELECT COUNT(*) FROM orders") == [(3,)]
+
+
+def test_roles_are_joined_left_and_active_from_the_login_on(restored: Database) -> None:
+    """Not proven here: several active roles at once, which MySQL has and MariaDB has not."""
+    restored.apply(user("tester", roles=("reporting",)), user("analyst"))
+    assert restored.query(login("tester"), "SELECT * FROM shop.products", None) == [(1, "pen")]
+    assert restored.admin("SELECT User FROM mysql.roles_mapping WHERE Role = 'reporting' AND Admin_option = 'N'") == [
+        ("tester",)
+    ]
+    restored.apply(user("tester"))
+    assert not restored.lets_in(login("tester"), "shop")
+
+
+def test_everything_impossible_is_said_at_once_and_nothing_is_changed(restored: Database) -> None:
+    """The master as a user, RDS's name, what is not there: one error, no change."""
+    before = restored.fingerprint()
+    absent = (grant(privileges=["SELECT"], database="shop", table="gone"), grant("owner", database="none"))
+    with pytest.raises(PreflightError) as caught:
+        restored.apply(user("dba"), user("mysql.sys"), user("tester", *absent, roles=("nobody",)))
+    assert len(caught.value.problems) == 5
+    assert "table gone in database shop" in str(caught.value)
+    assert restored.fingerprint() == before
+
+
+def test_500_logins_of_production_become_three_and_no_password_is_logged(restored: Database) -> None:
+    """I6, I7: exactly the three log in; the server's log of every statement holds no password."""
+    for start in range(0, 500, 100):
+        names = ", ".join(f"prod_{number}@'%' IDENTIFIED BY 'testing-{number}'" for number in range(start, start + 100))
+        restored.admin(f"CREATE USER {names}")
+    log = restored.log_everything()
+    living = [user(f"prod_{number}", grant("readonly"), password=f"testing-new-{number}") for number in (7, 77, 477)]
+    restored.apply(*living)
+    restored.admin("SET GLOBAL general_log = OFF")
+    assert restored.logins() == ("dba", "prod_477", "prod_7", "prod_77")
+    assert restored.lets_in(Login("prod_77", "testing-new-77"))
+    assert not restored.lets_in(Login("prod_78", "testing-78"), "information_schema")
+    said = log.read_text(errors="replace")
+    assert "ALTER USER" in said
+    assert "testing" not in said
+
+
+def test_a_user_of_another_password_is_refused_with_no_password_told(restored: Database) -> None:
+    """I6: what the server or the driver says of a login goes on without it."""
+    with pytest.raises(DatabaseRefusedError) as caught:
+        engine().plan(restored.endpoint, Login("dba", "testing-wrong"), DesiredState(()))
+    assert "testing-wrong" not in repr(caught.value) + str(caught.value.__cause__) + str(caught.value.__context__)

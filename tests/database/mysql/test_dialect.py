@@ -1,0 +1,92 @@
+"""What no MariaDB can prove: the statements for MySQL 8 as they are sent, and the verifiers that it takes."""
+
+from aurora_restore.database.engine import DesiredState, DesiredUser, engine_for
+from aurora_restore.database.mysql import MySQL
+from aurora_restore.database.mysql_dialect import MYSQL
+from aurora_restore.database.mysql_passwords import NATIVE, SHA2, is_for, nobodys_verifier, sha2_verifier, verifier
+from aurora_restore.database.mysql_plan import make_plan
+from aurora_restore.database.mysql_server import Account, Server
+from tests.database.mysql.conftest import grant, user
+
+PRODUCTION_S = "$A$005$" + "s" * 20 + "p" * 43
+
+
+def server(*accounts: Account, default_plugin: str = NATIVE, **fields: object) -> Server:
+    """Return a server as it would be read, with these accounts and an empty database ``shop_1``."""
+    names = {account.name: account for account in (Account(("admin", "%"), NATIVE, "*A"), *accounts)}
+    read = {
+        "me": ("admin", "%"), "default_plugin": default_plugin, "accounts": names, "holdings": {}, "memberships": {},
+        "default_roles": {}, "databases": ("shop_1",), "events": (), "sessions": {}, "mandatory_roles": "",
+        "reserved": MYSQL.reserved,
+    }  # fmt: skip
+    return Server(**{**read, **fields})  # type: ignore[arg-type]
+
+
+def statements(found: Server, *users: DesiredUser) -> list[str]:
+    """Return the statements for MySQL 8, in their order."""
+    plan = make_plan(found, DesiredState(users), MYSQL, bytes)
+    return [action.statement for action in (*plan.first, *plan.rest)]
+
+
+def test_production_speaks_mysql_8() -> None:
+    """MariaDB's ways come from the embedded account only."""
+    engine = engine_for("aurora-mysql")
+    assert isinstance(engine, MySQL)
+    assert engine._dialect is MYSQL
+
+
+def test_a_password_s_user_iam_s_user_a_role_and_a_locked_one() -> None:
+    """Plugins by WITH and AS, roles with a host, and active by SET DEFAULT ROLE … TO."""
+    listed = user("app", grant("readonly"), roles=("reporting", "writing"), connection_limit=5)
+    found = server(
+        Account(("old", "10.%"), SHA2, PRODUCTION_S),
+        Account(("reporting", "%"), SHA2, "", locked=True, expired=True, is_role=True),
+        Account(("mysql.sys", "localhost"), SHA2, "x", locked=True),
+        Account(("rdsadmin", "localhost"), NATIVE, "*B"),
+    )
+    assert statements(found, listed, DesiredUser("robot", None, iam=True)) == [
+        f"ALTER USER `old`@`10.%` IDENTIFIED WITH mysql_native_password AS '*{'0' * 40}' ACCOUNT LOCK",
+        (
+            "CREATE USER IF NOT EXISTS `robot`@`%` IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'"
+            " WITH MAX_USER_CONNECTIONS 0 ACCOUNT UNLOCK"
+        ),
+        (
+            "CREATE USER IF NOT EXISTS `app`@`%` IDENTIFIED WITH mysql_native_password AS"
+            f" '{verifier(NATIVE, str(listed.password), bytes(20))}' WITH MAX_USER_CONNECTIONS 5 ACCOUNT UNLOCK"
+        ),
+        r"GRANT SELECT, SHOW VIEW ON `shop\_1`.* TO `app`@`%`",
+        "GRANT `reporting`@`%` TO `app`@`%`",
+        "GRANT `writing`@`%` TO `app`@`%`",
+        "SET DEFAULT ROLE `reporting`@`%`, `writing`@`%` TO `app`@`%`",
+    ]
+
+
+def test_where_the_cluster_s_plugin_is_the_newer_one_verifiers_are_of_it() -> None:
+    """default_authentication_plugin = caching_sha2_password: what clients are ready for is what accounts get."""
+    found = server(Account(("old", "%"), NATIVE, "*A"), default_plugin=SHA2)
+    lock, create = statements(found, user("app"))
+    assert f"IDENTIFIED WITH caching_sha2_password AS '{nobodys_verifier(SHA2)}' ACCOUNT LOCK" in lock
+    assert f"IDENTIFIED WITH caching_sha2_password AS '{sha2_verifier('testing-new', '.' * 20)}'" in create
+
+
+def test_an_account_with_the_right_password_is_left_alone_whichever_plugin_it_has() -> None:
+    """The salt is in what the server stores, and so is what there is to compare with."""
+    stored = sha2_verifier("testing-new", "abcdefghijklmnopqrst")
+    assert statements(server(Account(("app", "%"), SHA2, stored)), user("app")) == []
+
+
+def test_verifiers_are_those_that_mysql_makes() -> None:
+    """Published examples: MySQL's for the first, SHA-crypt's (its own specification's third) for the second's heart."""
+    assert verifier(NATIVE, "password", b"") == "*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19"
+    made = sha2_verifier("testing", "abcdefghijklmnopqrst")
+    assert len(made) == 70
+    assert is_for(SHA2, made, "testing")
+    assert not is_for(SHA2, made, "Testing")
+    assert not is_for(SHA2, made[:-1], "testing")
+    assert not is_for("AWSAuthenticationPlugin", "RDS", "RDS")
+
+
+def test_nobodys_verifiers_are_well_formed() -> None:
+    """MySQL takes 41 characters with hexadecimal digits for the one, and 70 for the other."""
+    assert len(nobodys_verifier(NATIVE)) == 41
+    assert len(nobodys_verifier(SHA2)) == 70

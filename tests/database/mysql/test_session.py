@@ -1,0 +1,109 @@
+"""Scripts and checks on MySQL."""
+
+import pytest
+
+from aurora_restore.database.scripts import Mark, Script, StatementError, run_script
+from aurora_restore.errors import DatabaseRefusedError
+from tests.database.mysql.conftest import Database, engine, grant, login, user
+
+
+def a_minute() -> float:
+    return 60.0
+
+
+def script(text: str) -> Script:
+    return engine().read_script(text)
+
+
+def run(restored: Database, text: str, timeout_s: float = 60.0) -> bool:
+    with engine().session(restored.endpoint, restored.master, "shop") as session:
+        return run_script(
+            session, script(text), operation_id="one", number=0, timeout_s=lambda: timeout_s, may_go_on=lambda: True
+        )
+
+
+def test_a_script_runs_once_and_leaves_nothing_behind(restored: Database) -> None:
+    """The mark is there until it is forgotten, in a database that goes with it."""
+    text = "UPDATE orders SET product = product + 1;\nDELETE FROM orders WHERE product = 3;"
+    assert run(restored, text)
+    assert run(restored, text)
+    assert restored.query(restored.master, "SELECT SUM(product) FROM orders") == [(4,)]
+    with engine().session(restored.endpoint, restored.master, "shop") as session:
+        assert session.marks("one") == {0: 2}
+        assert session.marks("another") == {}
+        session.forget()
+        session.forget()
+    assert restored.admin("SHOW DATABASES LIKE 'aurora_restore'") == []
+
+
+def test_a_script_of_data_is_all_or_nothing(restored: Database) -> None:
+    """The second statement fails: the first is as if it had not been, and the error has its line."""
+    with pytest.raises(StatementError, match=r"line 3: .*gone") as caught:
+        run(restored, "DELETE FROM orders;\n\nDELETE FROM gone;")
+    assert caught.value.line == 3
+    assert restored.query(restored.master, "SELECT COUNT(*) FROM orders") == [(3,)]
+
+
+def test_statements_that_commit_are_marked_one_by_one(restored: Database) -> None:
+    """MySQL's DDL ends a transaction: what was done before the failure is not done again."""
+    with pytest.raises(StatementError):
+        run(restored, "CREATE TABLE made (id INT);\nINSERT INTO made VALUES (1);\nINSERT INTO gone VALUES (1);")
+    assert run(restored, "CREATE TABLE made (id INT);\nINSERT INTO made VALUES (1);\nINSERT INTO made VALUES (2);")
+    assert restored.query(restored.master, "SELECT * FROM made") == [(1,), (2,)]
+
+
+def test_a_mark_that_stands_already_lets_nothing_run(restored: Database) -> None:
+    """Two calls at once: the second one finds the first one's mark."""
+    (delete,) = script("DELETE FROM orders").statements
+    with engine().session(restored.endpoint, restored.master, "shop") as session:
+        session.run(script("DO 1").statements, Mark("one", 0, 2), a_minute)
+        session.run([delete], Mark("one", 0, 1), a_minute)
+    assert restored.query(restored.master, "SELECT COUNT(*) FROM orders") == [(3,)]
+
+
+def test_a_statement_that_takes_too_long_is_ended_in_the_server_too(restored: Database) -> None:
+    """MySQL limits nothing but SELECT; another connection ends it."""
+    with pytest.raises(StatementError, match="it took longer than 0 s"):
+        run(restored, "DELETE FROM orders WHERE SLEEP(60) = 0", timeout_s=0.2)
+    running = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'DELETE FROM orders%'"
+    assert restored.admin(running) == [(0,)]
+
+
+def test_an_error_shows_no_data(restored: Database) -> None:
+    """I6: "Duplicate entry" quotes a value."""
+    with pytest.raises(StatementError) as caught:
+        run(restored, "INSERT INTO products VALUES (1, 'secret'), (1, 'secret');")
+    assert "what the server said is not repeated" in str(caught.value)
+    with pytest.raises(StatementError, match="line 2: a syntax error"):
+        run(restored, "SELECT 1,\n FROM secret;")
+
+
+def test_a_check_reads_as_its_user_and_cannot_write(restored: Database) -> None:
+    """Values come as the server writes them; NULL and no row are told apart."""
+    restored.apply(user("reader", grant("readonly")), user("owner", grant("owner")))
+    with engine().session(restored.endpoint, login("reader"), "shop") as session:
+        assert session.answer("SELECT COUNT(*) FROM orders;", 10).text == "3"
+        assert session.answer("SELECT 1.50 + 1", 10).text == "2.50"
+        assert session.answer("SELECT NULL", 10).text is None
+        assert not session.answer("SELECT id FROM orders WHERE id = 99", 10).has_row
+        assert session.count_rows("shop.orders", 2, 10) == 2
+        assert session.count_rows("`Große Daten`.`Löhne ``1```", 5, 10) == 0
+        assert session.count_rows("orders", 100, 10) == 3
+        assert session.count_rows("gone", 100, 10) is None
+        with pytest.raises(StatementError):
+            session.answer("SELECT 1; DELETE FROM orders", 10)
+    with engine().session(restored.endpoint, login("owner"), "shop") as session:
+        for statement in ("DELETE FROM orders", "DROP TABLE orders"):
+            with pytest.raises(StatementError, match="READ ONLY"):
+                session.answer(statement, 10)
+        # The session goes on.
+        assert session.count_rows("orders", 100, 10) == 3
+
+
+def test_a_session_of_a_wrong_login_is_refused(restored: Database) -> None:
+    """No password of the two is told."""
+    with (
+        pytest.raises(DatabaseRefusedError, match="refused to let nobody in"),
+        engine().session(restored.endpoint, login("nobody"), "shop"),
+    ):
+        pass
