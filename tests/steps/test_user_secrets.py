@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.secretsmanager.models import secretsmanager_backends
 
+from aurora_restore.errors import NotReadyError
 from aurora_restore.operation import Step
 from tests.steps.test_setup_db_users import begin_again, with_users
 from tests.steps.world import WEST, Stage, check_promises
@@ -132,6 +134,25 @@ def test_the_version_that_was_stored_first_counts(usable: Stage) -> None:
     with heard(usable, "before-call", "PutSecretValue", be_faster):
         usable.call(USERS)
     assert usable.database.roles["app"].password == password(usable) == "testing-faster"
+
+
+def test_a_rotation_that_comes_between_is_looked_at_anew(usable: Stage) -> None:
+    """Somebody else made a version current at the very moment: the next call puts this operation's in its place."""
+    given(usable)
+    others = 0
+
+    def rotate(**_: Any) -> None:
+        nonlocal others
+        others += 1
+        if others == 1:
+            backend = secretsmanager_backends[DEFAULT_ACCOUNT_ID][WEST]
+            backend.put_secret_value(usable.secret, "{}", "", "x" * 32, ["AWSCURRENT"])
+
+    with heard(usable, "before-call", "UpdateSecretVersionStage", rotate):
+        with pytest.raises(NotReadyError, match="changed while it was to be moved"):
+            usable.call(USERS)
+        usable.call(USERS)
+    assert usable.database.roles["app"].password == password(usable)
 
 
 @dataclass

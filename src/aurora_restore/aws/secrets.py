@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aurora_restore.aws.door import call, demand
+from aurora_restore.aws.door import call
 from aurora_restore.errors import PreconditionError, UnexpectedError
 from aurora_restore.operation import Intent
 from aurora_restore.shape import tag_list
 
 _MISSING = frozenset({"ResourceNotFoundException"})
 _EXISTS = frozenset({"ResourceExistsException"})
+# The label is not on the version that it was to be taken from.
+_MOVED = frozenset({"InvalidParameterException"})
 _CURRENT, _PENDING = "AWSCURRENT", "AWSPENDING"
 
 
@@ -128,16 +130,21 @@ class Secrets:
             VersionStages=[_PENDING],
         )
 
-    def make_current(self, intent: Intent, secret: Secret, version_id: str) -> None:
-        """Let consumers read this version from now on; the one that they read before stays as AWSPREVIOUS."""
+    def make_current(self, intent: Intent, secret: Secret, version_id: str) -> bool:
+        """Let consumers read this version from now on; the one that they read before stays as AWSPREVIOUS.
+
+        Return False when the version that ``secret`` knows as the current one is that no longer.
+        """
         _expect(intent, "UpdateSecretVersionStage", secret.arn)
-        demand(
+        answer = call(
             self._client.update_secret_version_stage,
+            tolerate=_MOVED,
             SecretId=secret.arn,
             VersionStage=_CURRENT,
             MoveToVersionId=version_id,
             **({"RemoveFromVersionId": secret.current} if secret.current else {}),
         )
+        return answer is not None
 
 
 def _expect(intent: Intent, action: str, subject: str) -> None:

@@ -70,7 +70,15 @@ def publish(journal: Journal, secrets: Secrets, prepared: UserSecret) -> None:
     if prepared.pending is not None:
         why = "the database has the password of the new version"
         intent = journal.intend("UpdateSecretVersionStage", prepared.secret.arn, why)
-        secrets.make_current(intent, prepared.secret, prepared.pending)
+        if not secrets.make_current(intent, prepared.secret, prepared.pending):
+            _expect_current(secrets, prepared.secret.arn, prepared.pending)
+
+
+def _expect_current(secrets: Secrets, arn: str, version: str) -> None:
+    """Let it be if another call of this step was faster; a rotation that came between is looked at anew."""
+    now = secrets.find(arn)
+    if now is None or now.current != version:
+        raise NotReadyError(f"the current version of the secret {arn} changed while it was to be moved")
 
 
 def _made(journal: Journal, world: World, secrets: Secrets, user: User, name: str, version: str) -> Secret:
