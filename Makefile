@@ -23,7 +23,7 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 MAKEFLAGS += --keep-going --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults check check-format check-lint check-types check-imports check-workflow check-template synth permissions bench bench-embedded bench-orchestration bench-users format lock clean
+.PHONY: help demo mariadb test faults check check-format check-lint check-types check-imports check-workflow check-template synth permissions bench bench-embedded bench-orchestration bench-users bench-cold-import format lock clean
 
 help:
 	@echo 'make demo    restore a real database on this machine, start to end (ARGS="--rows 1000000 --keep")'
@@ -32,7 +32,7 @@ help:
 	@echo 'make check   formatting, lint, types, import rules, state machine, template; silent where all is well'
 	@echo 'make synth   write the CloudFormation template that the package ships, from the CDK app (needs node)'
 	@echo 'make permissions  write docs/reference/permissions.md, from the table of permissions and whole operations'
-	@echo 'make bench   measure the embedded account, what waiting costs, and a thousand users (bench-embedded, bench-orchestration, bench-users)'
+	@echo 'make bench   measure the embedded account, what waiting costs, and a thousand users, a cold start (bench-embedded, …)'
 	@echo 'make format  format the code and mend what ruff can mend'
 	@echo 'make lock    write requirements.lock anew (developers; needs the network)'
 	@echo 'make clean   remove .venv and everything else that is made here'
@@ -42,7 +42,21 @@ help:
 demo: $(INSTALLED)
 	@$(BIN)/aurora-restore demo $(ARGS)
 
-test: $(INSTALLED) $(INFRA)
+# The tests of Aurora MySQL need MariaDB's server, which no Python package brings: the program alone, no service. Where it
+# cannot be had they are skipped, and say so.
+mariadb:
+	@PATH="$$PATH:/usr/sbin:/usr/local/sbin:/usr/libexec"; \
+	if command -v mariadbd >/dev/null; then exit 0; fi; \
+	as=; test "$$(id -u)" = 0 || as='sudo -n'; \
+	if command -v apt-get >/dev/null && $$as true 2>/dev/null; then \
+	  echo 'Installing the package mariadb-server-core, for the tests of Aurora MySQL'; \
+	  install="$$as env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends mariadb-server-core"; \
+	  $$install >/dev/null 2>&1 || { $$as apt-get update -qq && $$install; } >/dev/null 2>&1; \
+	fi; \
+	command -v mariadbd >/dev/null || echo 'No mariadbd, so the tests of Aurora MySQL are skipped.' \
+	  'Install it as root: apt-get install --no-install-recommends mariadb-server-core'
+
+test: $(INSTALLED) $(INFRA) mariadb
 	@echo 'Running the tests on $(WORKERS) cores'
 	@rm -f .coverage
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --cov --cov-report= $(ARGS)
@@ -82,7 +96,10 @@ synth: $(INSTALLED) $(INFRA)
 permissions: $(INSTALLED) $(INFRA)
 	@$(BIN)/python -m tests.infra.permissions_page
 
-bench: bench-orchestration bench-embedded bench-users
+bench: bench-orchestration bench-embedded bench-users bench-cold-import
+
+bench-cold-import: $(INSTALLED)
+	@$(BIN)/python -m benchmarks.cold_import $(ARGS)
 
 bench-embedded: $(INSTALLED)
 	@$(BIN)/python -m benchmarks.embedded $(ARGS)

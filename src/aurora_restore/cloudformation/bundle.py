@@ -6,6 +6,7 @@ the pipeline does not call.
 """
 
 import hashlib
+import shutil
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -80,6 +81,15 @@ def _belongs(place: PurePosixPath) -> bool:
             return service in SERVICES
         case _:
             return True
+
+
+def unpacked(inside: Contents, folder: Path) -> Path:
+    """Lay the files out in a folder as Lambda does before it imports a handler; return the folder."""
+    for place, file in inside.items():
+        target = folder / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    return folder
 
 
 def pack(inside: Contents, path: Path) -> Bundle:
