@@ -2,12 +2,14 @@
 
 import hashlib
 import shutil
+import ssl
 import zipfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from aurora_restore.cli.deploy_options import CaBundle
 from aurora_restore.cli.options import Json
 from aurora_restore.cli.output import print_json, stdout
 from aurora_restore.cloudformation import vendoring
@@ -21,6 +23,7 @@ _OURS = "aurora_restore/runtime.py"
 def bundle(
     *,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Write them into this directory.")] = Path(),
+    ca_bundle: CaBundle = None,
     as_json: Json = False,
 ) -> None:
     """Write template and code, for those who deploy otherwise.
@@ -32,7 +35,7 @@ def bundle(
     console = stdout()
     console.quiet = as_json
     console.print("Building the functions' code for Lambda (Python 3.13, arm64)")
-    made = build(out / _CODE)
+    made = build(out / _CODE, certificates(ca_bundle))
     template = Path(shutil.copyfile(template_file(), out / _TEMPLATE))
     if as_json:
         print_json(
@@ -51,6 +54,18 @@ def bundle(
 
 
 build = vendoring.build
+
+
+def certificates(file: Path | None) -> Path | None:
+    """Return the file, if there is one; raises BadParameter when it holds no certificates."""
+    if file is None:
+        return None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
+    except (OSError, ssl.SSLError) as error:
+        found = error.strerror or type(error).__name__
+        raise typer.BadParameter(f"{file} holds no certificates in PEM: {found}", param_hint="--ca-bundle") from error
+    return file
 
 
 def read(path: Path) -> Bundle:

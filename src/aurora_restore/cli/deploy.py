@@ -56,6 +56,7 @@ class Wish:
     schedules: dict[str, Resource]
     bucket: str
     bundle: Path | None
+    ca_bundle: Path | None
     yes: bool
     allow_replacement: bool
     as_json: bool
@@ -89,6 +90,7 @@ def deploy(  # noqa: PLR0913  each is an option
     schedule: options.Schedules = None,
     bucket: options.BucketName = "",
     bundle: options.BundleFile = None,
+    ca_bundle: options.CaBundle = None,
     yes: options.Yes = False,
     allow_replacement: options.AllowReplacement = False,
     as_json: Json = False,
@@ -110,9 +112,13 @@ def deploy(  # noqa: PLR0913  each is an option
         "AlarmEmail": email,
         "ExistingKeyArn": key,
     }
+    if bundle is not None and ca_bundle is not None:
+        raise typer.BadParameter("the bundle holds its own: give it to the command bundle", param_hint="--ca-bundle")
     given = {name: value for name, value in named.items() if value} | _pairs(parameter or [])
     schedules = {id_: resource for each in schedule or [] for id_, resource in _scheduled(each).items()}
-    wish = Wish(stack, given, schedules, bucket, bundle, yes, allow_replacement, as_json)
+    wish = Wish(
+        stack, given, schedules, bucket, bundle, bundling.certificates(ca_bundle), yes, allow_replacement, as_json
+    )
     _deploy(wish, _place(region), stdout())
 
 
@@ -203,7 +209,7 @@ def _bundle(wish: Wish, until_uploaded: ExitStack, console: Console) -> Bundle:
         return bundling.read(wish.bundle)
     console.print("Building the functions' code for Lambda (Python 3.13, arm64)")
     folder = until_uploaded.enter_context(TemporaryDirectory(prefix="aurora-restore-"))
-    made = bundling.build(Path(folder) / "functions.zip")
+    made = bundling.build(Path(folder) / "functions.zip", wish.ca_bundle)
     console.print(f"  {bundling.size(made)}", soft_wrap=True)
     return made
 

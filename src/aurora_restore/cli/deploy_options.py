@@ -41,6 +41,15 @@ BundleFile = Annotated[
     Path | None,
     typer.Option("--bundle", metavar="ZIP", show_default=False, help="The code, as the command bundle wrote it."),
 ]
+CaBundle = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-bundle",
+        metavar="PEM",
+        show_default=False,
+        help="Verify database servers against these certificates, which AWS publishes for RDS.",
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 AllowReplacement = Annotated[
     bool, typer.Option("--allow-replacement", help="Let a table, topic, key or log be replaced or removed.")

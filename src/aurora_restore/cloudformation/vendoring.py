@@ -3,12 +3,13 @@
 import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Final
 
 import aurora_restore
-from aurora_restore.cloudformation.bundle import Bundle, contents, lock_file, pack, under
+from aurora_restore.cloudformation.bundle import Bundle, Contents, contents, lock_file, pack, under
+from aurora_restore.database.tls import BUNDLE_NAME as CA_BUNDLE_NAME
 from aurora_restore.errors import EnvironmentUnfitError
 
 PYTHON: Final = "3.13"
@@ -22,15 +23,21 @@ _PIP: Final = (
 )
 
 
-def build(path: Path) -> Bundle:
+def build(path: Path, ca_bundle: Path | None = None) -> Bundle:
     """Make the bundle; needs pip, and a package index or a mirror as pip is configured for.
 
+    ``ca_bundle``: the certificates that database servers are verified against; they are found beside the package.
     Raises EnvironmentUnfitError where one is missing.
     """
     with TemporaryDirectory(prefix="aurora-restore-bundle-") as made:
         installed = Path(made)
         _install(installed)
-        return pack(contents(under(installed), own_sources()), path)
+        return pack({**contents(under(installed), own_sources()), **certificates(ca_bundle)}, path)
+
+
+def certificates(ca_bundle: Path | None) -> Contents:
+    """Return the certificates' file, if there is one, by its place in the bundle: where the functions look for it."""
+    return {} if ca_bundle is None else {PurePosixPath(CA_BUNDLE_NAME): ca_bundle}
 
 
 def own_sources() -> Path:
