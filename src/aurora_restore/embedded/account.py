@@ -25,6 +25,7 @@ from aurora_restore.embedded.account_state import AccountState
 from aurora_restore.embedded.aurora_records import Durations
 from aurora_restore.embedded.clock import EmbeddableClock
 from aurora_restore.embedded.dataplane import DataPlane
+from aurora_restore.embedded.engines import Authority, no_authority
 from aurora_restore.embedded.gate import Gate
 from aurora_restore.embedded.inprocess import InProcess
 from aurora_restore.embedded.lambdas import FunctionHost, FunctionRecord
@@ -50,9 +51,11 @@ class EmbeddedAccount:
         durations: Durations | None = None,
         client_config: Config = PATIENT,
         gate: Gate | None = None,
+        authority: Authority = no_authority,
     ) -> None:
         """Take the data plane (closed by ``stop``), the clock that everything reads, and a port (None: a free one).
 
+        ``authority`` says against which certificates the functions verify the data plane's servers.
         Every call goes through the gate, if there is one, and it is told of what changes without a call.
         """
         self.plane = plane
@@ -61,6 +64,7 @@ class EmbeddedAccount:
         self.server = EmbeddedServer(port, gate.around if gate else None)
         self.aurora = aurora.install(plane, clock, durations)
         self._client_config = client_config
+        self._authority = authority
         lambdas.install(self.functions)
         stacks.install()
         buckets.install()
@@ -112,7 +116,7 @@ class EmbeddedAccount:
         self.aurora.adopt(state.places)
 
     def _load(self, record: FunctionRecord) -> Function:
-        return handlers.load(record, self.client, self.clock, self.functions.log, self.server.port)
+        return handlers.load(record, self.client, self.clock, self.functions.log, self.server.port, self._authority)
 
     def _tell_of_stop(self, detail: dict[str, str]) -> None:
         """Do what EventBridge does: send the event to the functions of those rules that it matches."""

@@ -1,12 +1,13 @@
 """The account's databases, whichever engine a cluster is of: PostgreSQL's servers, and MariaDB's once one is needed."""
 
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Final, Self
 
 from aurora_restore.database.engine import Engine, engine_for
-from aurora_restore.database.tls import NO_BUNDLE, Tls
+from aurora_restore.database.tls import Tls
 from aurora_restore.embedded.dataplane import MasterUser
 from aurora_restore.embedded.mariadb import ENGINE as MYSQL
 from aurora_restore.embedded.mariadb import MariaServers
@@ -17,8 +18,20 @@ from aurora_restore.embedded.postgres import PostgresServers
 _MARIADB_DIRECTORY: Final = "mariadb"
 
 
-def engine_of_account(engine: str, tls: Tls = NO_BUNDLE) -> Engine:
-    """Return what sets up the users of the account's databases: in production's place, since MySQL is MariaDB here."""
+# Says for an engine against which certificates its servers are verified.
+Authority = Callable[[str], Path | None]
+
+
+def no_authority(engine: str) -> None:
+    """Say that there are no certificates: the databases are no servers, or know no TLS."""
+
+
+def engine_of_account(engine: str, authority: Authority = no_authority) -> Engine:
+    """Return what sets up the users of the account's databases: in production's place, since MySQL is MariaDB here.
+
+    Servers that have certificates must prove who they are, as RDS's must to a deployment with a bundle.
+    """
+    tls = Tls(authority(engine))
     if engine != MYSQL:
         return engine_for(engine, tls)
     from aurora_restore.database.mysql import MySQL  # noqa: PLC0415
@@ -72,6 +85,12 @@ class DatabaseServers:
         """The names of all volumes, of earlier processes too."""
         of_mysql = self._mariadb.volumes if self._mariadb else []
         return sorted([*self._postgres.volumes, *of_mysql])
+
+    def certificate_authority(self, engine: str) -> Path | None:
+        """Return the PEM file of the authority behind an engine's servers; None where its build knows no TLS."""
+        if engine == MYSQL:
+            return self._open_mariadb().certificate_authority
+        return self._postgres.certificate_authority
 
     def warm_up(self, engine: str) -> None:
         """Do what the first ``create`` would otherwise have to wait for; from any thread, and before it or never."""

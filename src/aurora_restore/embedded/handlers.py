@@ -12,7 +12,7 @@ from typing import IO, Any, cast
 from aws_lambda_powertools import Logger
 
 from aurora_restore.clock import Clock
-from aurora_restore.embedded.engines import engine_of_account
+from aurora_restore.embedded.engines import Authority, engine_of_account, no_authority
 from aurora_restore.embedded.lambdas import FunctionKilledError, FunctionLog, FunctionRecord
 from aurora_restore.runtime import Function, Settings, open_world
 from aurora_restore.steps.world import World
@@ -41,12 +41,18 @@ def import_handler(handler: str) -> Function:
 
 
 def load(
-    record: FunctionRecord, client: Callable[[str, str], Any], clock: Clock, log: FunctionLog, mark: object
+    record: FunctionRecord,
+    client: Callable[[str, str], Any],
+    clock: Clock,
+    log: FunctionLog,
+    mark: object,
+    authority: Authority = no_authority,
 ) -> Function:
     """Return the record's handler, at work where the record's own environment variables lead.
 
     ``client`` makes the account's clients for a service and region. ``mark`` tells this account's logger from others'
-    with a function of the same name: Powertools keeps one a name.
+    with a function of the same name: Powertools keeps one a name. ``authority`` takes the place of the bundle of
+    certificates that a deployment brings.
     """
     environment = dict(record.environment)
 
@@ -55,7 +61,7 @@ def load(
 
     def world() -> World:
         opened = open_world(Settings.from_environment(environment), account_client, clock)
-        return replace(opened, engine_for=partial(engine_of_account, tls=opened.tls))
+        return replace(opened, engine_for=partial(engine_of_account, authority=authority))
 
     logger = Logger(service=f"{record.name}@{mark}", stream=cast("IO[str]", log))
     return import_handler(record.handler).elsewhere(world, logger)

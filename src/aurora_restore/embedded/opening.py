@@ -77,7 +77,13 @@ def opened(
         from aurora_restore.embedded.account import EmbeddedAccount  # noqa: PLC0415
 
         # ONE_ATTEMPT: the server is in this process, and who waits for it while it goes away waits in vain.
-        with EmbeddedAccount(plane, EmbeddedClock(SPEED), port=port, client_config=ONE_ATTEMPT) as account:
+        with EmbeddedAccount(
+            plane,
+            EmbeddedClock(SPEED),
+            port=port,
+            client_config=ONE_ATTEMPT,
+            authority=plane.certificate_authority,
+        ) as account:
             yield Opened(account, plane.directory)
 
 
@@ -107,7 +113,14 @@ def opened_again(
         kept = keeper.kept()
         listens = port or (still_free(kept.port, tell) if kept else None)
         clock = EmbeddedClock(SPEED, start=keeper.resume_at(), on_hurry=keeper.note_hurry)
-        with EmbeddedAccount(plane, clock, port=listens, client_config=ONE_ATTEMPT, gate=keeper.gate) as account:
+        with EmbeddedAccount(
+            plane,
+            clock,
+            port=listens,
+            client_config=ONE_ATTEMPT,
+            gate=keeper.gate,
+            authority=servers.certificate_authority,
+        ) as account:
             if kept is None:
                 found = Opened(account, servers.directory, keeper)
             else:
