@@ -7,7 +7,8 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from infra.permissions import PERMISSIONS
+from infra.permissions import PERMISSIONS, SCHEDULER, STATE_MACHINE
+from infra.statements import policy
 
 from aurora_restore.operation import Step
 from tests.infra.authorisations import ACCOUNT, HOME
@@ -304,14 +305,16 @@ def test_the_template_s_roles_have_the_table_s_statements(proof: Proof) -> None:
     """What was proven of the table holds for what is deployed."""
     text = files("aurora_restore.cloudformation").joinpath("template.json").read_text()
     resources = json.loads(text)["Resources"]
-    for step in Step:
-        role = resources[f"{step}Role"]["Properties"]
+    tables = {f"{step}Role": statements for step, statements in PERMISSIONS.items()}
+    tables |= {"StateMachineRole": STATE_MACHINE, "ScheduleRole": SCHEDULER}
+    elsewhere = {f"{step.function_name}.Arn": f"{step}" for step in Step} | {"StateMachine": "machine"}
+    roles = {name: each["Properties"] for name, each in resources.items() if each["Type"].startswith("AWS::IAM::")}
+    assert roles.keys() == tables.keys()
+    for name, role in roles.items():
         (inline,) = role["Policies"]
         assert "ManagedPolicyArns" not in role
-        assert _resolved(inline["PolicyDocument"]["Statement"], proof.values) == proof.policies[step].statements, step
-    assert not [
-        name for name, each in resources.items() if each["Type"] in {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"}
-    ]
+        values = {**proof.values, **elsewhere}
+        assert _resolved(inline["PolicyDocument"], values) == policy(tables[name], values), name
 
 
 def _resolved(part: Any, values: Mapping[str, str]) -> Any:
