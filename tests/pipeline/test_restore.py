@@ -35,10 +35,17 @@ def before(pipeline: Pipeline) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return pipeline.target_cluster(), pipeline.target_instances()
 
 
+SQL = [{"file": "mark.sql", "text": "COMMENT ON TABLE customers IS 'a copy'"}]
+CHECKS = [
+    {"table": "public.customers", "rows_at_least": 10},
+    {"name": "there are orders", "query": "SELECT count(*) > 0 FROM orders", "returns": True, "user": "staging_report"},
+]
+
+
 @pytest.fixture(scope="module")
 def done(pipeline: Pipeline, before: object) -> Operation:
-    """Run the sample's request once."""
-    return pipeline.restore()
+    """Run the sample's request once, with SQL and checks."""
+    return pipeline.restore(sql=SQL, verify=CHECKS)
 
 
 def settled(description: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,6 +57,7 @@ def settled(description: Mapping[str, Any]) -> dict[str, Any]:
 
 def psql(pipeline: Pipeline, login: tuple[str, str], statement: str) -> subprocess.CompletedProcess[str]:
     """Run a statement on the target as a user would, with psql."""
+    assert pipeline.servers is not None
     program = pipeline.servers.binaries.client("psql")
     assert program is not None
     cluster = pipeline.target_cluster()
@@ -73,6 +81,19 @@ def test_the_operation_succeeds_and_every_step_says_why(done: Operation) -> None
     verdicts = [done.finished(step) for step in Step]
     assert all(verdict and verdict.reason for verdict in verdicts)
     assert {verdict.status for verdict in verdicts if verdict} <= {StepStatus.DONE, StepStatus.SKIP}
+
+
+def test_the_sql_was_run_and_the_checks_were_made(pipeline: Pipeline, done: Operation) -> None:
+    """On the real database, as master and as listed users; no mark of the scripts is left in it."""
+    work = done.database_work
+    assert [script.file for script in work.scripts] == ["mark.sql"]
+    assert work.checks == (
+        "table public.customers: it has at least 10 rows",
+        "there are orders: the query returned what it must",
+    )
+    app = user(pipeline, "app")
+    assert psql(pipeline, app, "SELECT obj_description('customers'::regclass)").stdout.strip() == "a copy"
+    assert psql(pipeline, app, "SELECT to_regnamespace('aurora_restore')").stdout.strip() == ""
 
 
 def test_the_target_has_the_rows_of_the_source(pipeline: Pipeline, done: Operation) -> None:
