@@ -47,6 +47,12 @@ def served() -> Iterator[World]:
 @pytest.fixture
 def world(served: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """Set the environment as ``aurora-restore serve`` tells its users to."""
+    environment(served, monkeypatch)
+    return served
+
+
+def environment(served: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Point every command at the account."""
     for name in _AWS:
         monkeypatch.delenv(name, raising=False)
     for name, value in {
@@ -58,4 +64,3 @@ def world(served: World, monkeypatch: pytest.MonkeyPatch) -> World:
         monkeypatch.setenv(name, value)
     # The account's clock is virtual, but a watch polls on the wall's.
     monkeypatch.setattr("aurora_restore.cli.progress.POLL_S", 0.05)
-    return served

@@ -1,5 +1,8 @@
 """deploy, destroy and bundle, against the embedded account and through the real command line."""
 
+import json
+import threading
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +10,9 @@ import pytest
 
 from aurora_restore.cloudformation.bundle import contents, pack
 from aurora_restore.cloudformation.vendoring import own_sources
+from aurora_restore.embedded import sample
 from aurora_restore.operation import Step
-from tests.cli.conftest import World
+from tests.cli.conftest import World, environment
 from tests.cli.terminal import Answer, aurora_restore
 
 ACCOUNT = "123456789012"
@@ -25,7 +29,10 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def network(world: World) -> list[str]:
     """Return the options that say where to."""
-    ec2 = world.account.client("ec2")
+    return _network(world.account.client("ec2"))
+
+
+def _network(ec2: Any) -> list[str]:
     vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     subnets = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]][:2]
     return ["--vpc", vpc, "--subnets", ",".join(subnets)]
@@ -67,3 +74,224 @@ def test_a_second_stack_is_deployed_and_restores(world: World, network: list[str
         world.account.functions.before.remove(note)
     assert (ran.code, ran.document["status"]) == (0, "succeeded")
     assert {f"second-{step.function_name}" for step in Step} == set(called)
+
+
+@pytest.fixture(scope="module")
+def deployed(served: World, code: str) -> str:
+    """Deploy a stack once, for the tests that look at it or update it; return its name."""
+    ec2 = served.account.client("ec2")
+    with pytest.MonkeyPatch.context() as patch:
+        environment(served, patch)
+        made = deploy(code, "--stack", "kept", *_network(ec2), *patterns(), "--yes", "--json")
+    assert made.code == 0, made.err
+    return "kept"
+
+
+def test_nothing_to_change_is_said_and_nothing_is_uploaded_again(world: World, deployed: str, code: str) -> None:
+    """The same command again, even without what was given the first time, is no change."""
+    again = deploy(code, "--stack", deployed, "--yes")
+    assert again.code == 0
+    assert "is there already" in again.out
+    assert "nothing to change" in again.out
+    assert deploy(code, "--stack", deployed, "--yes", "--json").document["changes"] == []
+
+
+def test_an_update_keeps_what_is_not_given(world: World, deployed: str, code: str) -> None:
+    """One parameter changes; who is told, and which clusters are allowed, stay."""
+    before = parameters(world, deployed)
+    updated = deploy(code, "--stack", deployed, "--parameter", "LogRetentionDays=30", "--yes", "--json")
+    assert updated.code == 0, updated.err
+    assert updated.document["status"] == "UPDATE_COMPLETE"
+    assert {change["effect"] for change in updated.document["changes"]} == {"changed"}
+    assert parameters(world, deployed) == before | {"LogRetentionDays": "30"}
+
+
+def test_a_schedule_stays_until_its_request_gets_another(
+    world: World, deployed: str, code: str, tmp_path: Path
+) -> None:
+    """A later deployment that does not speak of it does not remove it."""
+    file = world.request(tmp_path)
+    made = deploy(code, "--stack", deployed, "--schedule", f"rate(1 day)={file}", "--yes", "--json")
+    assert made.code == 0, made.err
+    added = {change["name"] for change in made.document["changes"] if change["type"] == "AWS::Scheduler::Schedule"}
+    assert len(added) == 1
+    assert deploy(code, "--stack", deployed, "--yes", "--json").document["changes"] == []
+    other = deploy(code, "--stack", deployed, "--schedule", f"rate(2 days)={file}", "--yes", "--json").document
+    assert added <= {change["name"] for change in other["changes"] if change["effect"] == "changed"}
+
+
+def test_without_a_terminal_nobody_is_asked_and_nothing_is_done(world: World, code: str) -> None:
+    """A script has to say --yes."""
+    answer = deploy(code, "--stack", "unasked", *patterns())
+    assert (answer.code, "--yes" in answer.err) == (2, True)
+    assert "unasked" not in stacks(world)
+
+
+def test_a_no_leaves_nothing_behind(world: World, network: list[str], code: str) -> None:
+    """Neither a change set nor the empty stack that CloudFormation makes for one."""
+    answer = deploy(code, "--stack", "refused", *network, *patterns(), typed="n\n")
+    assert answer.code == 130
+    assert "+ added           StateTable" in answer.out
+    assert "Nothing was changed" in answer.err
+    assert "refused" not in stacks(world)
+
+
+def test_a_yes_at_the_terminal_deploys(world: World, network: list[str], code: str) -> None:
+    """The change set is shown before the question, the next steps after the deployment."""
+    answer = deploy(code, "--stack", "asked", *network, *patterns(), typed="y\n")
+    assert answer.code == 0
+    assert answer.out.index("added") < answer.out.index("CREATE_COMPLETE") < answer.out.index("doctor")
+    assert "--stack asked" in answer.out
+
+
+def test_every_mistake_in_the_parameters_is_said_at_once(world: World, code: str) -> None:
+    """Before anything is built, uploaded or made."""
+    answer = deploy(code, "--stack", "wrong", "--source-pattern", "Prod", "--parameter", "SubnetId=x", "--yes")
+    assert answer.code == 2
+    for expected in ("SourcePattern", "did you mean SubnetIds?", "VpcId", "TargetPattern"):
+        assert expected in answer.err
+    assert "wrong" not in stacks(world)
+
+
+def test_what_was_not_in_the_template_is_not_removed_without_its_name(
+    world: World, network: list[str], code: str
+) -> None:
+    """A table that a deployment would remove is red, and --yes does not stand for it."""
+    client = world.account.client("cloudformation")
+    table = {
+        "Type": "AWS::DynamoDB::Table",
+        "Properties": {
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+            "BillingMode": "PAY_PER_REQUEST",
+        },
+    }
+    client.create_stack(StackName="grown", TemplateBody=json.dumps({"Resources": {"Precious": table}}))
+    refused = deploy(code, "--stack", "grown", *network, *patterns(), "--yes")
+    assert (refused.code, "Precious" in refused.err) == (2, True)
+    assert "what is in it would be lost" in refused.out
+    mistyped = deploy(code, "--stack", "grown", *network, *patterns(), typed="yes\n")
+    assert mistyped.code == 130
+    assert [name for name in tables(world) if name.startswith("grown-Precious")]
+    assert deploy(code, "--stack", "grown", *network, *patterns(), typed="grown\n").code == 0
+    assert not [name for name in tables(world) if name.startswith("grown-Precious")]
+
+
+def test_a_failed_creation_says_why_and_is_cleared_away_by_the_next(
+    world: World, network: list[str], code: str
+) -> None:
+    """The first reason stands in the error; CloudFormation updates no such stack, so it is made anew."""
+    ssm = world.account.client("ssm")
+    ssm.put_parameter(Name="/aurora-restore/third", Value="somebody else's", Type="String")
+    failed = deploy(code, "--stack", "third", *network, *patterns(), "--yes")
+    assert failed.code == 1
+    assert "ROLLBACK_COMPLETE:\n  - Deployment: " in failed.err
+    ssm.delete_parameter(Name="/aurora-restore/third")
+    again = deploy(code, "--stack", "third", *network, *patterns(), "--yes", "--json")
+    assert (again.code, again.document["status"]) == (0, "CREATE_COMPLETE")
+
+
+def test_ctrl_c_leaves_cloudformation_at_work_and_says_how_to_watch_it(
+    world: World, deployed: str, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watching ends, not the deployment."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("aurora_restore.cli.deploy.follow", interrupt)
+    answer = deploy(code, "--stack", deployed, "--parameter", "LogRetentionDays=60", "--yes")
+    assert answer.code == 130
+    assert "aws cloudformation describe-stack-events --stack-name kept" in answer.err
+    assert parameters(world, deployed)["LogRetentionDays"] == "60"
+
+
+def test_the_bucket_is_private_encrypted_versioned_and_tls_only(world: World, deployed: str) -> None:
+    """It holds the code that deletes clusters."""
+    s3, name = world.account.client("s3"), f"aurora-restore-{ACCOUNT}-{sample.TARGET_REGION}"
+    assert all(s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"].values())
+    assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
+    assert "AES256" in str(s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"])
+    [statement] = json.loads(s3.get_bucket_policy(Bucket=name)["Policy"])["Statement"]
+    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_what_is_no_bundle_is_not_deployed(world: World, tmp_path: Path) -> None:
+    """A zip of anything else would fail at the first operation only."""
+    other = tmp_path / "other.zip"
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("handler.py", "")
+    world.account.client("cloudformation")
+    answer = deploy(str(other), "--stack", "kept", "--yes")
+    assert (answer.code, "no bundle of ours" in answer.err) == (2, True)
+
+
+def test_destroy_refuses_while_an_operation_runs(world: World, deployed: str, tmp_path: Path) -> None:
+    """The functions that would end it would be gone, and the lock held for ever."""
+    held = threading.Event()
+
+    def hold(function: str, event: object) -> None:
+        held.wait(30)
+
+    world.account.functions.before.append(hold)
+    try:
+        # Not a whole restore: it ends as soon as it looks for its source.
+        request = world.request(tmp_path, source={"cluster": "absent", "region": sample.SOURCE_REGION})
+        begun = aurora_restore("run", request, "--stack", deployed, "--no-watch", "--json").document
+        answer = aurora_restore("destroy", "--stack", deployed, "--yes")
+        assert (answer.code, begun["operation_id"] in answer.err) == (1, True)
+    finally:
+        held.set()
+        world.account.functions.before.remove(hold)
+        watched = aurora_restore("watch", begun["operation_id"], "--stack", deployed, "--json")
+    assert watched.document["status"] == "failed", watched
+    assert deployed in stacks(world)
+
+
+def test_destroy_wants_the_stack_s_name(world: World, deployed: str) -> None:
+    """Typed; anything else is a no."""
+    answer = aurora_restore("destroy", "--stack", deployed, typed="yes\n")
+    assert answer.code == 2
+    assert deployed in stacks(world)
+    assert aurora_restore("destroy", "--stack", deployed).code == 2
+
+
+def test_destroy_keeps_what_was_recorded(world: World, deployed: str) -> None:
+    """Tables, topic and key are named and stay; everything that runs is gone."""
+    before = [name for name in tables(world) if name.startswith(f"{deployed}-")]
+    answer = aurora_restore("destroy", "--stack", deployed, "--yes", "--json")
+    assert (answer.code, answer.document["status"]) == (0, "DELETE_COMPLETE")
+    assert {kept["name"] for kept in answer.document["kept"]} >= {"StateTable", "AuditTable", "Topic", "Key"}
+    assert [name for name in tables(world) if name.startswith(f"{deployed}-")] == before
+    assert deployed not in stacks(world)
+    functions = world.account.client("lambda").list_functions()["Functions"]
+    assert not [each for each in functions if each["FunctionName"].startswith(f"{deployed}-")]
+
+
+def test_destroy_deletes_the_data_when_it_is_told_to(world: World) -> None:
+    """Tables and topic are gone, the key goes in a month."""
+    answer = aurora_restore("destroy", "--stack", "asked", "--delete-data", typed="asked\n")
+    assert answer.code == 0, answer.err
+    assert not [name for name in tables(world) if name.startswith("asked-")]
+    topics = world.account.client("sns").list_topics()["Topics"]
+    assert not [topic for topic in topics if ":asked-" in topic["TopicArn"]]
+
+
+def test_a_stack_that_is_not_there_cannot_be_destroyed(world: World) -> None:
+    """And a typing error in --stack deletes nothing."""
+    answer = aurora_restore("destroy", "--stack", "absent", "--yes")
+    assert (answer.code, "there is no stack absent" in answer.err) == (3, True)
+
+
+def stacks(world: World) -> set[str]:
+    found = world.account.client("cloudformation").describe_stacks()["Stacks"]
+    return {each["StackName"] for each in found}
+
+
+def tables(world: World) -> list[str]:
+    found: list[str] = world.account.client("dynamodb").list_tables()["TableNames"]
+    return found
+
+
+def parameters(world: World, name: str) -> dict[str, str]:
+    return {each["ParameterKey"]: each["ParameterValue"] for each in stack(world, name)["Parameters"]}

@@ -26,7 +26,7 @@ _FAILED: Final = "bold red"
 
 def print_changes(console: Console, changes: Sequence[Change]) -> None:
     """Print a line for each resource: what becomes of it, and which properties are the reason."""
-    width = max(len(change.name) for change in changes)
+    width = max((len(change.name) for change in changes), default=0)
     for change in changes:
         sign, style = _SIGNS[change.effect]
         line = f"  {sign} {change.effect.value:<15} {change.name:<{width}}  {change.kind}"
@@ -41,7 +41,8 @@ def summary(changes: Iterable[Change]) -> str:
     counts: dict[Effect, int] = {}
     for change in changes:
         counts[change.effect] = counts.get(change.effect, 0) + 1
-    return ", ".join(f"{counts[effect]} {effect.value}" for effect in Effect if effect in counts)
+    told = ", ".join(f"{counts[effect]} {effect.value}" for effect in Effect if effect in counts)
+    return told or "no resource, but values or outputs of the stack"
 
 
 class Lines:

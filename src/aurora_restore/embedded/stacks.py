@@ -8,11 +8,12 @@ import warnings
 from typing import Any
 
 from moto.cloudformation import models, responses
-from moto.cloudformation.parsing import ResourceMap, get_model_map
+from moto.cloudformation.parsing import ResourceMap, get_model_map, parse_and_update_resource
 from moto.core.base_backend import BackendDict
 from moto.core.exceptions import ServiceException
 from werkzeug.exceptions import HTTPException
 
+from aurora_restore.cloudformation.changes import STATEFUL
 from aurora_restore.embedded.adaptations import Json, adapted
 
 # What moto raises when a resource cannot be made of its properties.
@@ -42,6 +43,10 @@ def _parsed(text: str) -> Json:
     except ValueError:
         template = _MOTOS_STACK.parse_template(text)
     return adapted(template)
+
+
+def _as_text(value: Any) -> str:
+    return ",".join(value) if isinstance(value, list) else str(value)
 
 
 class _NameOnly:
@@ -89,17 +94,41 @@ class _Resources(ResourceMap):
         is_wanted = condition is None or self.lazy_condition_map[condition]
         return is_wanted and self.type_of(key) not in get_model_map()
 
+    def build_resource_diff(self, other_template: Json, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
+        # moto takes a parameter that has its default until now for changed.
+        now = {name: _as_text(value) for name, value in self.resolved_parameters.items()}
+        changed = {name: value for name, value in (parameters or {}).items() if now.get(name) != value}
+        found: dict[str, Any] = super().build_resource_diff(other_template, changed)
+        return found
+
     def update(self, template: Json, parameters: dict[str, Any] | None = None) -> None:
-        before = {
-            key: self._parsed_resources.get(key) for key in self.build_resource_diff(template, parameters)["Modify"]
-        }
-        super().update(template, parameters)
-        for key, resource in before.items():
-            if self._parsed_resources.get(key) is None and resource is not None:
-                # moto forgets a resource that it cannot update, and others refer to it.
-                self._parsed_resources[key] = resource
-            if resource is not None:
-                self._tell(key, "UPDATE_COMPLETE")
+        changes = self.build_resource_diff(template, parameters)
+        for key in changes["Remove"]:
+            self._remove(key)
+        self._template, self._resource_json_map = template, template["Resources"]
+        self.input_parameters = parameters or self.input_parameters
+        self.load_mapping()
+        self.load_parameters()
+        self.load_conditions()
+        for key in self._resource_json_map:
+            _ = self[key]
+        for key in changes["Modify"]:
+            self._modify(key)
+
+    def _remove(self, key: str) -> None:
+        resource, declared = self._parsed_resources.pop(key, None), self._resource_json_map[key]
+        if resource is not None and declared.get("DeletionPolicy") != "Retain":
+            self._delete_resource(resource, declared)
+
+    def _modify(self, key: str) -> None:
+        if self._parsed_resources.get(key) is None:
+            return
+        # In place: moto makes some of them anew, without what was in them.
+        if self.type_of(key) not in STATEFUL:
+            declared = self._resource_json_map[key]
+            updated = parse_and_update_resource(key, declared, self, self._account_id, self._region_name)
+            self._parsed_resources[key] = updated or self._parsed_resources[key]
+        self._tell(key, "UPDATE_COMPLETE")
 
     def _delete_resource(self, parsed_resource: Any, resource_json: Json) -> None:
         super()._delete_resource(parsed_resource, resource_json)
@@ -120,11 +149,15 @@ class _Stack(models.Stack):
     def parse_template(template: str) -> Json:
         return _parsed(template)
 
+    def has_parameters(self, other_parameters: dict[str, Any]) -> bool:
+        """Say whether these values, where some are given, are those that the stack has, defaults too."""
+        return {**self.stack_parameters, **other_parameters} == self.stack_parameters
+
     @property
     def stack_parameters(self) -> dict[str, str]:
         """Return the values as text, lists too: an update that keeps them gives them back."""
         values = self.resource_map.resolved_parameters
-        return {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in values.items()}
+        return {name: _as_text(value) for name, value in values.items()}
 
     @property
     def parameter_list(self) -> list[dict[str, str]]:
@@ -164,6 +197,16 @@ class _Stack(models.Stack):
 class _ChangeSet(models.ChangeSet):
     def _parse_template(self) -> None:
         self.template_dict = _parsed(self.template)
+
+    def diff(self) -> list[models.Change]:
+        """Return what moto tells, and besides what changes by its parameters alone."""
+        declared = {**self.stack.template_dict.get("Resources", {}), **self.template_dict["Resources"]}
+        found = self.stack.resource_map.build_resource_diff(self.template_dict, self.parameters)
+        return [
+            models.Change(action=action, logical_resource_id=key, resource_type=declared[key]["Type"])
+            for action, keys in found.items()
+            for key in keys
+        ]
 
 
 class _Backend(models.CloudFormationBackend):
