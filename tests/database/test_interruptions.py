@@ -238,3 +238,17 @@ def test_what_did_not_take_hold_is_an_error(restored: Database) -> None:
 
     with pytest.raises(DatabaseRefusedError, match=r"still to be made: .*app can no longer log in"):
         PostgreSQL(Deaf.connect).apply(restored.endpoint, restored.master, DesiredState((user("tester"),)))
+
+
+def test_passwords_that_did_not_take_hold_are_an_error_however_many_there_are(restored: Database) -> None:
+    """Not all new passwords are tried, but enough: here nobody's is what the server was told."""
+
+    class Forgetful(psycopg.Connection):
+        def execute(self, *arguments: Any, **options: Any) -> Any:
+            statement = arguments[0].as_string(self) if isinstance(arguments[0], sql.Composed) else ""
+            is_password = statement.startswith("CREATE ROLE")
+            return super().execute(*([statement.partition(" PASSWORD")[0]] if is_password else arguments), **options)
+
+    users = tuple(user(f"user {number}") for number in range(30))
+    with pytest.raises(DatabaseRefusedError, match=r"still to be made: .*gets the password of its secret"):
+        PostgreSQL(Forgetful.connect).apply(restored.endpoint, restored.master, DesiredState(users))
