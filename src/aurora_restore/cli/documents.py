@@ -52,6 +52,8 @@ def operation_document(operation: Operation) -> dict[str, Any]:
         "steps": steps_document(operation),
         "final_snapshot": operation.final_snapshot_arn,
         "archive": operation.archive_arn,
+        "scripts": [script.model_dump(mode="json") for script in operation.database_work.scripts],
+        "checks": list(operation.database_work.checks),
         "not_restored": list(operation.not_restored),
     }
 

@@ -104,12 +104,7 @@ def _print_result(console: Console, operation: Operation) -> None:
         _field(console, "Endpoint", f"{restored.endpoint}:{restored.port}")
         if restored.reader_endpoint:
             _field(console, "Reader", f"{restored.reader_endpoint}:{restored.port}")
-    if operation.logins:
-        _field(console, "Logins", ", ".join(operation.logins))
-    for user, secret in operation.user_secrets.items():
-        _field(console, "Secret", f"{user}: {secret}")
-    if operation.master_secret_arn:
-        _field(console, "Master secret", operation.master_secret_arn)
+    _print_database(console, operation)
     if operation.final_snapshot_arn:
         _field(console, "Final snapshot", operation.final_snapshot_arn)
     if operation.archive_arn:
@@ -117,6 +112,19 @@ def _print_result(console: Console, operation: Operation) -> None:
     if operation.not_restored:
         console.print(Text("Not restored", style="yellow"))
         _sentences(console, operation.not_restored)
+
+
+def _print_database(console: Console, operation: Operation) -> None:
+    if operation.logins:
+        _field(console, "Logins", ", ".join(operation.logins))
+    for user, secret in operation.user_secrets.items():
+        _field(console, "Secret", f"{user}: {secret}")
+    if operation.master_secret_arn:
+        _field(console, "Master secret", operation.master_secret_arn)
+    if operation.database_work.scripts:
+        _field(console, "SQL", ", ".join(script.file for script in operation.database_work.scripts))
+    for sentence in operation.database_work.checks:
+        _field(console, "Holds", sentence)
 
 
 def _print_failure(console: Console, operation: Operation) -> None:
