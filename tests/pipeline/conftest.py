@@ -42,8 +42,8 @@ class Pipeline:
     """The account, and what a test does with the pipeline that is deployed in it."""
 
     account: EmbeddedAccount
-    servers: PostgresServers
     sample: sample.Sample
+    servers: PostgresServers | None = None
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     @property
@@ -97,4 +97,5 @@ def pipeline() -> Iterator[Pipeline]:
     # Not pytest's own temporary directory: the server runs as another user, who may not enter that.
     servers = PostgresServers(Path(tempfile.mkdtemp()), remove_on_death=True)
     with EmbeddedAccount(servers, VirtualClock(datetime.now(UTC)), durations=QUICK) as account:
-        yield Pipeline(account, servers, sample.build(account, sample.shop_of(ROWS), staging_rows=ROWS // 2))
+        built = sample.build(account, sample.shop_of(ROWS), staging_rows=ROWS // 2)
+        yield Pipeline(account, built, servers)

@@ -206,6 +206,7 @@ def test_no_password_is_anywhere_but_in_its_secret(pipeline: Pipeline, done: Ope
     """I6: not in a log, the state, the audit, the notification or the execution's history."""
     arn = done.master_secret_arn
     assert arn is not None
+    assert pipeline.servers is not None
     passwords = [pipeline.secret(arn)["password"], *(user(pipeline, name)[1] for name in ("app", "report"))]
     places = {
         "log": pipeline.account.functions.log.text(),

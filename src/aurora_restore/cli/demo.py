@@ -81,9 +81,9 @@ def demo(
     """
     console = stdout()
     console.quiet = as_json
-    programs = programs_of(engine, postgres_bin, mysql_bin)
     if dump is not None and engine is EngineName.MYSQL:
         raise typer.BadParameter("loads PostgreSQL's dumps only; leave out --engine aurora-mysql", param_hint="--dump")
+    programs = programs_of(engine, postgres_bin, mysql_bin)
     with ended_in_order():
         loader = None if dump is None else open_dump(dump, find_binaries(postgres_bin))
         is_good = _rehearse(console, loader, rows, programs, keep=keep, as_json=as_json)
