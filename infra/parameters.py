@@ -13,7 +13,7 @@ _CLUSTER_PATTERN_RULE = "Lower-case letters, digits, hyphens, and * or ? as wild
 _RETENTION_DAYS = ("30", "60", "90", "120", "150", "180", "365", "400", "545", "731", "1827", "3653")
 
 GROUPS = {
-    "Clusters": ("SourcePattern", "TargetPattern", "SecretPattern"),
+    "Clusters": ("SourcePattern", "TargetPattern", "SecretPattern", "IamUserPattern"),
     "Network of the function that sets up users": ("VpcId", "SubnetIds", "CreateEndpoints", "RouteTableIds"),
     "Telling people": ("AlarmEmail",),
     "Encryption, logs, limits": ("ExistingKeyArn", "LogRetentionDays", "NotificationConcurrency"),
@@ -52,6 +52,7 @@ def add_parameters(scope: Construct) -> Parameters:
     alarm_email = _alarm_email(scope)
     concurrency = _notification_concurrency(scope)
     target_pattern = _cluster_pattern(scope, "TargetPattern", "Clusters that may be replaced: others never are.")
+    _iam_user_pattern(scope)
     _route_tables_for_endpoints(scope, create_endpoints, route_table_ids)
     return Parameters(
         source_pattern=_cluster_pattern(scope, "SourcePattern", "Clusters that may be sources: never changed."),
@@ -109,6 +110,19 @@ def _secret_pattern(scope: Construct, targets: cdk.CfnParameter) -> str:
     by_name = f"{targets.value_as_string}/*"
     chosen: str = cdk.Fn.condition_if(by_target.logical_id, by_name, parameter.value_as_string).to_string()
     return chosen
+
+
+def _iam_user_pattern(scope: Construct) -> None:
+    cdk.CfnParameter(
+        scope,
+        "IamUserPattern",
+        type="String",
+        default="",
+        description="Database users as whom the pipeline may log in with a token, for the request's checks. "
+        "A name, with * as a wildcard. Empty: nobody.",
+        allowed_pattern=r"[A-Za-z0-9_.@*?-]{0,63}",
+        constraint_description="A database user's name: letters, digits, _.@- and * or ? as wildcards; or nothing",
+    )
 
 
 def _vpc_id(scope: Construct) -> cdk.CfnParameter:

@@ -1,7 +1,8 @@
 """On what, and if what: the resources and conditions that the table of permissions speaks of.
 
 ``${SourcePattern}`` and ``${TargetPattern}`` are the patterns of cluster names that the operator allowed,
-``${SecretPattern}`` the one of secret names. Regions are open, because source and target are wherever the request says.
+``${SecretPattern}`` the one of secret names, ``${IamUserPattern}`` that of database users who log in with a
+token. Regions are open, because source and target are wherever the request says.
 """
 
 from aurora_restore.names import LOCK_PREFIX, STACK_TAG
@@ -38,6 +39,9 @@ _IN_SECRETS_MANAGER = "arn:${AWS::Partition}:secretsmanager:*:${AWS::AccountId}:
 USERS_SECRETS = (f"{_IN_SECRETS_MANAGER}:${{SecretPattern}}", f"{_IN_SECRETS_MANAGER}:${{SecretPattern}}-??????")
 # RDS names the secrets that it manages for clusters so.
 MANAGED_SECRETS = f"{_IN_SECRETS_MANAGER}:rds!cluster-*"
+
+# The part before the user is a cluster's resource id, which is new with every restore: only the user can be named.
+IAM_USERS = "arn:${AWS::Partition}:rds-db:*:${AWS::AccountId}:dbuser:cluster-*/${IamUserPattern}"
 
 MARKED_AS_OURS = {"StringEquals": {f"aws:RequestTag/{STACK_TAG}": "${AWS::StackName}"}}
 IS_OURS = {"StringEquals": {f"aws:ResourceTag/{STACK_TAG}": "${AWS::StackName}"}}

@@ -219,6 +219,13 @@ SETUP_DB_USERS = (
         why="Secrets Manager encrypts and decrypts with the rights of whoever asks.",
     ),
     allow(
+        "LogInAsIamUsers",
+        "rds-db:connect",
+        on=[r.IAM_USERS],
+        why="Checks of the request that a user with iam: true asks. Nobody's, unless the operator names users.",
+        unseen="The database asks IAM: a token is signed without a call.",
+    ),
+    allow(
         "JoinVpc",
         "ec2:CreateNetworkInterface ec2:DeleteNetworkInterface ec2:DescribeNetworkInterfaces ec2:DescribeSubnets "
         "ec2:AssignPrivateIpAddresses ec2:UnassignPrivateIpAddresses",

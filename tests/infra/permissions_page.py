@@ -21,7 +21,8 @@ This page is written from the table, which begins in `infra/permissions.py`, and
 writes it anew; a test holds the table, the page and the template that is deployed together.
 
 `${SourcePattern}` and `${TargetPattern}` are the patterns of cluster names that you allow when you deploy,
-`${SecretPattern}` that of the users' secrets. ARNs are shown without partition, account and home region: all are of
+`${SecretPattern}` that of the users' secrets, `${IamUserPattern}` that of
+database users who log in with a token. ARNs are shown without partition, account and home region: all are of
 the stack's account. A `*` in a region's place is there because source and target are where the request says.
 [0011](../decisions/0011-what-iam-holds.md) says why it is cut this way, and what IAM cannot hold.
 

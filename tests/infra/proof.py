@@ -100,6 +100,7 @@ def _values(settings: Settings) -> dict[str, str]:
         "SourcePattern": "orders-prod",
         "TargetPattern": "orders-staging",
         "SecretPattern": "orders-staging/*/login",
+        "IamUserPattern": "reporting",
         "StateTable.Arn": f"{tables}/{settings.state_table}",
         "AuditTable.Arn": f"{tables}/{settings.audit_table}",
         "Topic": settings.topic_arn,

@@ -226,6 +226,7 @@ class TestRoles:
             "SourcePattern": "s" * 63,
             "TargetPattern": "t" * 63,
             "SecretPattern": "p" * 200,
+            "IamUserPattern": "u" * 63,
             "ExistingKeyArn": EXISTING_KEY,
         }
         for role, policy in Deployed(longest).policies():
