@@ -39,7 +39,7 @@ from aurora_restore.cloudformation.deploying import (
 )
 from aurora_restore.cloudformation.freshness import Resource, scheduled
 from aurora_restore.cloudformation.next_steps import next_steps
-from aurora_restore.cloudformation.parameters import parameters
+from aurora_restore.cloudformation.parameters import check_stack_name, parameters
 from aurora_restore.cloudformation.readiness import Way, watch_command, way_to_deploy
 
 _GOOD = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
@@ -104,6 +104,7 @@ def deploy(  # noqa: PLR0913  each is an option
     """
     if not yes and not sys.stdin.isatty():
         raise typer.BadParameter("nobody can be asked here: there is no terminal", param_hint="--yes")
+    check_stack_name(stack)
     named = {
         "VpcId": vpc,
         "SubnetIds": subnets.replace(" ", ""),

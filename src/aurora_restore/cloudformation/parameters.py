@@ -3,11 +3,16 @@
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Final
 
 from aurora_restore.errors import Problem, RequestError
+from aurora_restore.operation import Step
 
 Template = Mapping[str, Any]
+
+# Lambda takes 64 characters for a function's name.
+LONGEST_STACK_NAME: Final = 64 - max(len(f"-{step.function_name}") for step in Step)
+_STACK_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 
 
 def parameters(template: Template, given: Mapping[str, str], previous: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -26,6 +31,13 @@ def parameters(template: Template, given: Mapping[str, str], previous: Mapping[s
         elif name in previous:
             sent.append({"ParameterKey": name, "UsePreviousValue": True})
     return sent
+
+
+def check_stack_name(name: str) -> None:
+    """Pass if CloudFormation takes the name, and Lambda the functions' that begin with it; else RequestError."""
+    if _STACK_NAME.fullmatch(name) is None or len(name) > LONGEST_STACK_NAME:
+        expected = f"letters, digits and hyphens, a letter first, at most {LONGEST_STACK_NAME} characters"
+        raise RequestError([Problem("stack", name or "nothing", expected)], origin="the deployment")
 
 
 def _problems(
