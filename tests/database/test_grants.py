@@ -156,6 +156,13 @@ def test_what_a_third_party_granted_is_taken_back_as_the_third_party(restored: D
     assert restored.may(login("migrator"), "SELECT * FROM sales.orders")
 
 
+def test_what_the_master_holds_through_a_user_only_is_lent_to_it(restored: Database) -> None:
+    """The same run ends the user's membership in the owner, by which the master had its privileges until then."""
+    restored.query(restored.master, "GRANT analyst TO dba", "postgres")
+    restored.apply(user("analyst"), user("tester", grant("readonly")))
+    assert restored.may(login("tester"), "SELECT * FROM sales.orders")
+
+
 def test_types_servers_and_large_objects_are_taken_back_too(restored: Database) -> None:
     """Rare kinds of privileges are privileges: no more means none of them."""
     restored.query(restored.master, "CREATE TYPE public.mood AS ENUM ('fine'); GRANT USAGE ON TYPE mood TO analyst")
