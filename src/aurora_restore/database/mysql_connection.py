@@ -173,4 +173,7 @@ def _connection_failure(error: pymysql.MySQLError, endpoint: Endpoint, user: str
         return DatabaseRefusedError(f"{endpoint} offers no encrypted connection")
     if code in _UNREACHABLE or code == 0:
         return DatabaseUnreachableError(f"{endpoint} does not answer")
-    return DatabaseRefusedError(f"{endpoint} refused to let {user} in: {said} (error {code})")
+    advice = ""
+    if code == ER.ACCESS_DENIED_ERROR:
+        advice = f"If the password is right, look in mysql.user: {user} at a narrower host would stand before this one"
+    return DatabaseRefusedError(f"{endpoint} refused to let {user} in: {said} (error {code})", advice=advice)

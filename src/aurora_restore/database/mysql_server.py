@@ -147,7 +147,7 @@ _DATABASES = (
 _TABLES = "SELECT TABLE_SCHEMA AS place, TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA IN %s"
 _EVENTS = (
     "SELECT EVENT_SCHEMA AS place, EVENT_NAME AS name, DEFINER AS definer FROM information_schema.EVENTS"
-    " WHERE STATUS = 'ENABLED' ORDER BY EVENT_SCHEMA, EVENT_NAME"
+    " WHERE STATUS = 'ENABLED' AND EVENT_SCHEMA NOT IN (%s, %s, %s, %s) ORDER BY EVENT_SCHEMA, EVENT_NAME"
 )
 _SESSIONS = (
     "SELECT USER AS name, COUNT(*) AS number FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID()"
@@ -191,7 +191,8 @@ def _edges(found: Iterable[Row]) -> dict[Name, frozenset[Name]]:
 
 
 def _events(connection: MyConnection) -> Iterator[Event]:
-    for row in rows(connection, _EVENTS):
+    # RDS has some of its own in mysql, which nobody else may alter.
+    for row in rows(connection, _EVENTS, _SYSTEM_DATABASES):
         user, _, host = _text(row["definer"]).rpartition("@")
         yield Event(row["place"], row["name"], (user, host))
 

@@ -114,6 +114,14 @@ def test_events_are_disabled_and_keep_their_definers(restored: Database) -> None
     assert restored.apply(user("tester")) == []
 
 
+def test_rds_s_own_events_are_not_touched(restored: Database) -> None:
+    """Nobody but RDS may alter what is in mysql: to try would fail every restore."""
+    restored.admin("CREATE EVENT mysql.ev_rds_gsh_collector ON SCHEDULE EVERY 1 DAY DO DO 1")
+    restored.apply(user("tester"))
+    found = restored.admin("SELECT EVENT_NAME FROM information_schema.EVENTS WHERE STATUS = 'ENABLED'")
+    assert found == [("ev_rds_gsh_collector",)]
+
+
 def test_events_that_are_to_be_kept_are_kept(restored: Database) -> None:
     """keep: events."""
     before = restored.admin("SELECT EVENT_NAME, STATUS FROM information_schema.EVENTS ORDER BY 1")
