@@ -146,3 +146,5 @@ def test_jobs_that_pg_cron_hides_are_remarked(lively: Database) -> None:
     PostgreSQL().apply(lively.endpoint, lively.master, desired)
     (remark,) = (one for one in PostgreSQL().remarks(lively.endpoint, lively.master, desired) if "pg_cron" in one)
     assert remark.startswith("pg_cron of database postgres shows dba none but its own jobs")
+    lively.admin("REVOKE USAGE ON SCHEMA cron FROM rds_superuser")
+    assert remark in PostgreSQL().remarks(lively.endpoint, lively.master, desired)

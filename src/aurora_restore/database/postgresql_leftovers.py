@@ -7,6 +7,7 @@ server's files, and user mappings, which hold passwords.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import LiteralString
 
 from psycopg import sql
 from psycopg.rows import class_row
@@ -98,6 +99,9 @@ _MAPPINGS = """
     ORDER BY server, "user"
 """
 _HAS_CRON = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron')"
+_CRON_IS_OPEN = """
+    SELECT CASE WHEN has_schema_privilege('cron', 'USAGE') THEN has_table_privilege('cron.job', 'SELECT') ELSE false END
+"""
 _CRON_IS_HIDDEN = "SELECT row_security_active('cron.job')"
 _JOBS = "SELECT jobid AS id, username AS owner, database FROM cron.job WHERE active ORDER BY id"
 
@@ -110,13 +114,23 @@ def read_leftovers(connection: PgConnection) -> Leftovers:
         slots = tuple(slots_cursor.execute(_SLOTS, [MAINTENANCE_DATABASE]))
     with connection.cursor(row_factory=class_row(UserMapping)) as mappings_cursor:
         mappings = tuple(mappings_cursor.execute(_MAPPINGS))
-    database = connection.info.dbname
-    if connection.execute(_HAS_CRON).fetchone() != (True,):
-        return Leftovers(database, subscriptions, slots, mappings=mappings)
-    hides_jobs = connection.execute(_CRON_IS_HIDDEN).fetchone() == (True,)
-    with connection.cursor(row_factory=class_row(CronJob)) as jobs_cursor:
-        jobs = tuple(jobs_cursor.execute(_JOBS))
-    return Leftovers(database, subscriptions, slots, jobs, mappings, hides_jobs)
+    jobs, hides_jobs = _read_jobs(connection)
+    return Leftovers(connection.info.dbname, subscriptions, slots, jobs, mappings, hides_jobs)
+
+
+def _read_jobs(connection: PgConnection) -> tuple[tuple[CronJob, ...], bool]:
+    """Return the jobs that the master can see, and whether there may be others."""
+    if not _holds(connection, _HAS_CRON):
+        return (), False
+    if not _holds(connection, _CRON_IS_OPEN):
+        return (), True
+    with connection.cursor(row_factory=class_row(CronJob)) as cursor:
+        jobs = tuple(cursor.execute(_JOBS))
+    return jobs, _holds(connection, _CRON_IS_HIDDEN)
+
+
+def _holds(connection: PgConnection, question: LiteralString) -> bool:
+    return connection.execute(question).fetchone() == (True,)
 
 
 def plan_leftovers(cluster: Cluster, found: Leftovers, kept: frozenset[Leftover]) -> LeftoversPlan:
