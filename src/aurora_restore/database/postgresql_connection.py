@@ -63,6 +63,7 @@ _LOST = ("08", "57P")
 _BUSY = {
     "40001": "a concurrent change",
     "40P01": "a deadlock",
+    "55006": "something that is in use",  # a slot, whose reader has come back before it could be dropped
     "55P03": "a lock that somebody else holds",
     "57014": "the statement timeout",
     "XX000": "a concurrent change",  # "tuple concurrently updated": two GRANTs on one object at once
