@@ -160,6 +160,11 @@ class _Stack(models.Stack):
         return {name: _as_text(value) for name, value in values.items()}
 
     @property
+    def stack_resources(self) -> Any:
+        """Return what there is; moto would list nothing at all for each resource whose condition does not hold."""
+        return [resource for resource in self.resource_map.values() if resource is not None]
+
+    @property
     def parameter_list(self) -> list[dict[str, str]]:
         return [{"ParameterKey": name, "ParameterValue": value} for name, value in self.stack_parameters.items()]
 
