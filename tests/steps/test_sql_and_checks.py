@@ -1,6 +1,7 @@
 """Step 7 after the users: the request's SQL runs once, and checks hold before anybody hears of a success."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,12 +73,13 @@ def test_a_resumed_operation_runs_no_file_twice(usable: Stage) -> None:
     with pytest.raises(ScriptFailedError) as failed:
         usable.call(USERS)
     usable.fail(failed.value)
+    usable.database.roles["app"] = replace(usable.database.roles["app"], connection_limit=7)
     usable.database.contents["other"].refused.clear()
     usable.execution = f"{usable.operation_id}.2"
     usable.run(USERS)
     assert len(orders(usable).ran) == 2
     assert usable.database.contents["other"].ran == ["VACUUM", "ANALYZE"]
-    assert usable.database.applied == 1
+    assert (usable.database.applied, usable.database.roles["app"].connection_limit) == (1, 7)
 
 
 def test_killed_at_any_statement_each_is_run_once(prepared: Callable[[Step | None], Stage]) -> None:
