@@ -163,6 +163,22 @@ def test_an_instance_that_aws_would_refuse_is_refused(account: Account, changes:
     assert account.show()["DBClusterMembers"] == []
 
 
+def test_aurora_mysql_is_as_strict_in_its_own_way(account: Account) -> None:
+    """Its version, port, parameter groups' family, licence and kinds of logs, in the copy of a snapshot too."""
+    mysql = {"Engine": "aurora-mysql", "EngineVersion": "8.0.mysql_aurora.3.10.1"}
+    account.cluster("shop", **mysql, EnableCloudwatchLogsExports=["audit", "slowquery"])
+    assert account.snapshot("kept", "shop")["LicenseModel"] == "general-public-license"
+    account.restore(**mysql)
+    for name in ("shop", "copy"):
+        shown = account.show(name)
+        assert (shown["Engine"], shown["EngineVersion"], shown["Port"]) == (*mysql.values(), 3306)
+        assert shown["DBClusterParameterGroup"] == "default.aurora-mysql8.0"
+    with refused("InvalidParameterCombination"):
+        account.cluster("other", **mysql, EnableCloudwatchLogsExports=["postgresql"])
+    with refused("InvalidParameterCombination"):
+        account.cluster("other", Engine="aurora-mysql", EngineVersion="17.7")
+
+
 def test_an_instance_needs_an_available_cluster(account: Account) -> None:
     """An instance of a cluster that is still being created is refused, and so is a name that is taken."""
     account.east.create_db_cluster(

@@ -105,6 +105,7 @@ class Instances:
             db_instance_class=rules.instance_class(params["db_instance_class"]),
             engine=cluster.engine,
             engine_version=cluster.engine_version,
+            license_model=rules.LICENSES[cluster.engine],
             availability_zone=zone,
             parameter_group=neighbours.instance_parameter_group(place, params.get("db_parameter_group_name"), family),
             tag_list=rules.tags(params.get("tags")),

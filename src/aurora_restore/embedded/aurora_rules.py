@@ -24,6 +24,7 @@ _LOG_TYPES = {
     "aurora-postgresql": {"postgresql", "iam-db-auth-error", "instance"},
     "aurora-mysql": {"audit", "error", "general", "slowquery", "iam-db-auth-error", "instance"},
 }
+LICENSES = {"aurora-postgresql": "postgresql-license", "aurora-mysql": "general-public-license"}
 DEFAULT_PORTS = {"aurora-postgresql": 5432, "aurora-mysql": 3306}
 # The families that AWS offers for Aurora; not each of them in each size.
 _INSTANCE_CLASS = r"db\.(serverless|(t[34]g?|r[5-8][a-z]*|x2g|x2iedn)\.(medium|large|\d*xlarge))"
