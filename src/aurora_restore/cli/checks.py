@@ -172,7 +172,7 @@ def _secrets(request: RestoreRequest, world: World) -> Iterator[Check]:
     secrets = world.secrets(request.target.region)
 
     def look(user: str, name: str) -> str:
-        return f"{name} of {user} {'exists and is kept' if secrets.exists(name) else 'will be made'}"
+        return f"{name} of {user} {'exists' if secrets.exists(name) else 'will be made'}"
 
     for user in request.users:
         if user.secret is not None:
