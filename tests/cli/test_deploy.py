@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
 
 from aurora_restore.cloudformation.bundle import contents, pack
 from aurora_restore.cloudformation.vendoring import own_sources
@@ -14,8 +15,19 @@ from aurora_restore.embedded import sample
 from aurora_restore.operation import Step
 from tests.cli.conftest import World, environment
 from tests.cli.terminal import Answer, aurora_restore
+from tests.infra.evaluation import Answer as Judgement
+from tests.infra.evaluation import Authorisation, Policy
 
 ACCOUNT = "123456789012"
+POLICY = Path(__file__).resolve().parents[2] / "docs" / "reference" / "deployer-policy.json"
+# Where IAM's action has another name than the operation.
+RENAMED = {
+    "ListObjectsV2": "ListBucket",
+    "PutBucketEncryption": "PutEncryptionConfiguration",
+    "PutPublicAccessBlock": "PutBucketPublicAccessBlock",
+}
+# Which parameter names the resource.
+NAMING = "Bucket StackName ChangeSetName Name stateMachineArn TableName TopicArn KeyId".split()
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +86,18 @@ def test_a_second_stack_is_deployed_and_restores(world: World, network: list[str
         world.account.functions.before.remove(note)
     assert (ran.code, ran.document["status"]) == (0, "succeeded")
     assert {f"second-{step.function_name}" for step in Step} == set(called)
+
+
+def test_the_account_s_own_stack_is_updated_without_any_option(world: World, code: str) -> None:
+    """What serve has deployed is a stack like every other: it gets the new code, and its operations stay."""
+    before = parameters(world, "aurora-restore")
+    updated = deploy(code, "--yes", "--json")
+    assert (updated.code, updated.document["status"]) == (0, "UPDATE_COMPLETE"), updated.err
+    changed = {change["name"]: change["effect"] for change in updated.document["changes"]}
+    assert changed == {step.function_name: "changed" for step in Step}
+    after = parameters(world, "aurora-restore")
+    assert {name for name in after if after[name] != before.get(name)} == {"BundleBucket", "BundleKey"}
+    assert aurora_restore("doctor", "--json").document["healthy"]
 
 
 @pytest.fixture(scope="module")
@@ -281,6 +305,63 @@ def test_a_stack_that_is_not_there_cannot_be_destroyed(world: World) -> None:
     """And a typing error in --stack deletes nothing."""
     answer = aurora_restore("destroy", "--stack", "absent", "--yes")
     assert (answer.code, "there is no stack absent" in answer.err) == (3, True)
+
+
+def test_the_policy_in_the_documentation_allows_every_call(
+    world: World, network: list[str], code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a deployment, an update and a destruction with all data; no statement of theirs is left over."""
+    called: set[tuple[str, str]] = set()
+    _empty_the_bucket(world.account.client("s3"))
+    really = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def noted(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        called.add(_authorisation(client.meta.service_model.service_name, operation, parameters))
+        return really(client, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", noted)
+    name = "aurora-restore-policed"
+    for typed in ("n\n", "y\n"):
+        deploy(code, "--stack", name, *network, *patterns(), typed=typed)
+    assert deploy(code, "--stack", name, "--parameter", "LogRetentionDays=30", "--yes").code == 0
+    assert aurora_restore("destroy", "--stack", name, "--delete-data", "--yes").code == 0
+    monkeypatch.undo()
+    own = [each for each in json.loads(POLICY.read_text())["Statement"] if "Condition" not in each]
+    policy = Policy(own)
+    called -= {("sts:GetCallerIdentity", "*")}
+    assert {each for each in called if policy.answer(Authorisation.of(*each)) is not Judgement.ALLOWED} == set()
+    # CloudFormation and Lambda read the bucket with the rights of whoever calls them.
+    unseen = {"s3:GetObject"}
+    allowed = {action for statement in own for action in statement["Action"]}
+    assert allowed - {action for action, _ in called} == unseen
+
+
+def _empty_the_bucket(s3: Any) -> None:
+    """Let it be made and filled again."""
+    name = f"aurora-restore-{ACCOUNT}-{sample.TARGET_REGION}"
+    for version in s3.list_object_versions(Bucket=name)["Versions"]:
+        s3.delete_object(Bucket=name, Key=version["Key"], VersionId=version["VersionId"])
+    s3.delete_bucket(Bucket=name)
+
+
+def _authorisation(service: str, operation: str, parameters: dict[str, Any]) -> tuple[str, str]:
+    """Return what AWS asks IAM for a call: the action, and the resource."""
+    if service == "sts":
+        return "sts:GetCallerIdentity", "*"
+    action = RENAMED.get(operation, operation)
+    place = next((str(parameters[name]) for name in NAMING if name in parameters), "")
+    if service == "s3":
+        return f"s3:{action}", f"arn:aws:s3:::{place}" + (f"/{parameters['Key']}" if "Key" in parameters else "")
+    prefix = {"cloudformation": "stack/", "ssm": "parameter", "dynamodb": "table/", "kms": ""}.get(service, "")
+    if service == "kms" and not place.startswith(("alias/", "arn:")):
+        prefix = "key/"
+    suffix = "/1" if service == "cloudformation" else ""
+    if "/changeSet/" in place or ":changeSet/" in place:
+        # A change set is asked for as its stack.
+        place = f"arn:aws:cloudformation:us-west-2:{ACCOUNT}:stack/aurora-restore-policed/1"
+    prefixes = {"stepfunctions": "states"}
+    arn = place if place.startswith("arn:") else f"arn:aws:{service}:us-west-2:{ACCOUNT}:{prefix}{place}{suffix}"
+    return f"{prefixes.get(service, service)}:{action}", arn
 
 
 def stacks(world: World) -> set[str]:

@@ -10,7 +10,7 @@ _KEY_WAIT_DAYS: Final = 30
 
 
 class Leftovers:
-    """The tables, topic, key and alias that a deleted stack has left in a region."""
+    """The tables, topic and key that a deleted stack has left in a region."""
 
     def __init__(self, client: Callable[[str], Any]) -> None:
         """Take what makes a boto3 client of a service."""
@@ -18,7 +18,6 @@ class Leftovers:
         self._deletions: dict[str, Callable[[str], None]] = {
             "AWS::DynamoDB::Table": self._delete_table,
             "AWS::SNS::Topic": self._delete_topic,
-            "AWS::KMS::Alias": self._delete_alias,
             "AWS::KMS::Key": self._delete_key,
         }
 
@@ -39,9 +38,6 @@ class Leftovers:
 
     def _delete_topic(self, arn: str) -> None:
         demand(self._client("sns").delete_topic, TopicArn=arn)
-
-    def _delete_alias(self, name: str) -> None:
-        call(self._client("kms").delete_alias, tolerate=frozenset({"NotFoundException"}), AliasName=name)
 
     def _delete_key(self, key: str) -> None:
         tolerated = frozenset({"NotFoundException", "KMSInvalidStateException"})
