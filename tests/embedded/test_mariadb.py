@@ -185,6 +185,16 @@ def test_without_the_programs_a_person_learns_which_package_has_them(tmp_path: P
     assert not (tmp_path / "home").exists()
 
 
+def test_an_account_without_mariadb_serves_postgresql_all_the_same(tmp_path: Path) -> None:
+    """Only who asks for a MySQL learns of what is missing, and nothing of it is left."""
+    with DatabaseServers(Path(tempfile.mkdtemp()), mariadb=tmp_path, remove_on_death=True) as servers:
+        with pytest.raises(EnvironmentUnfitError, match="mariadb-server-core"):
+            servers.create("one", MASTER, None, "aurora-mysql")
+        assert servers.volumes == []
+        servers.create("one", MASTER, None, "aurora-postgresql")
+        assert servers.start("one", None)
+
+
 def test_what_is_no_mariadb_is_not_taken_for_one(tmp_path: Path) -> None:
     """Another program of that name."""
     (tmp_path / "bin").mkdir()
