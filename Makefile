@@ -32,7 +32,7 @@ help:
 	@echo 'make check   formatting, lint, types, import rules, state machine, template; silent where all is well'
 	@echo 'make synth   write the CloudFormation template that the package ships, from the CDK app (needs node)'
 	@echo 'make permissions  write docs/reference/permissions.md, from the table of permissions and whole operations'
-	@echo 'make bench   measure the embedded account, what waiting costs, and a thousand users, a cold start (bench-embedded, …)'
+	@echo 'make bench   measure the embedded account, waiting, a thousand users, a cold start (bench-embedded, …)'
 	@echo 'make format  format the code and mend what ruff can mend'
 	@echo 'make lock    write requirements.lock anew (developers; needs the network)'
 	@echo 'make clean   remove .venv and everything else that is made here'

@@ -138,4 +138,5 @@ def _report(found: FoundStack, kept: list[Kept], console: Console, *, delete_dat
         return
     console.print(f"\nThe stack {found.name} is deleted.", soft_wrap=True)
     if remaining:
-        console.print("What it has recorded stays, and is yours to delete; the key first keeps it readable.")
+        last = "What it has recorded stays, and is yours to delete, the key last: without it nothing can be read."
+        console.print(last, soft_wrap=True)

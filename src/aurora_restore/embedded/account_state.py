@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from moto.awslambda.models import LambdaFunction
 from moto.backends import get_backend
 from moto.core.base_backend import BackendDict, BaseBackend
 from moto.ssm.models import ParameterDict
@@ -151,6 +152,9 @@ class _Pickler(pickle.Pickler):
             return NotImplemented
         if isinstance(it, Execution):
             return states.forgotten, (), states.remembered(it)
+        if isinstance(it, LambdaFunction):
+            # Nobody runs it, and an update of the code has brought it back.
+            it.code_bytes = b""
         if isinstance(it, defaultdict):
             return _without_factory(it)
         if isinstance(it, _PRIVATE_KEYS):

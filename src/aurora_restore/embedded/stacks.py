@@ -4,7 +4,6 @@ Of a resource type that moto does not know, the stack has a resource with a name
 """
 
 import json
-import warnings
 from typing import Any
 
 from moto.cloudformation import models, responses
@@ -22,7 +21,6 @@ _FAILURES = (HTTPException, ServiceException, ValueError, KeyError)
 
 def install() -> None:
     """Make moto keep stacks as AWS does; forget those there are."""
-    warnings.filterwarnings("ignore", message="Tried to parse .* not supported by moto", category=UserWarning)
     models.Stack = _Stack  # type: ignore[misc]
     models.ChangeSet = _ChangeSet  # type: ignore[misc]
     kept = BackendDict(_Backend, "cloudformation")
@@ -124,7 +122,7 @@ class _Resources(ResourceMap):
         if self._parsed_resources.get(key) is None:
             return
         # In place: moto makes some of them anew, without what was in them.
-        if self.type_of(key) not in STATEFUL:
+        if self.type_of(key) in get_model_map().keys() - STATEFUL:
             declared = self._resource_json_map[key]
             updated = parse_and_update_resource(key, declared, self, self._account_id, self._region_name)
             self._parsed_resources[key] = updated or self._parsed_resources[key]
