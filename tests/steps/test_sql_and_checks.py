@@ -221,6 +221,7 @@ def test_all_checks_that_do_not_hold_are_told_at_once_and_nothing_of_what_was_fo
     usable.fail(failed.value)
     (message,) = usable.messages()
     assert message["event"]["outcome"] == "failed"
+    assert "The new cluster stands, and the users of the request can log in to it." in message["text"]
     told = "".join(str(event) for event in usable.events()) + str(message) + usable.log + str(usable.operation())
     assert SECRET_WORD not in told
 

@@ -64,11 +64,20 @@ def standing(operation: Operation) -> list[str]:
     if Step.DELETE_RDS not in operation.steps:
         return ["Nothing was deleted. The target is as it was."]
     sentences = [_about_deletion(operation)] if operation.old_target is not None else []
-    if Step.RESTORE_SNAPSHOT in operation.steps:
+    if operation.database_work.users_set:
+        sentences.extend(_about_database(operation))
+    elif Step.RESTORE_SNAPSHOT in operation.steps:
         sentences.append(f"The new cluster may be half made: look at {operation.target} before using it.")
     if operation.restore_from is not None:
         sentences.append(_about_data(operation.restore_from.arn, stands=operation.data_stands))
     return sentences
+
+
+def _about_database(operation: Operation) -> Iterator[str]:
+    yield "The new cluster stands, and the users of the request can log in to it."
+    ran = [script.file for script in operation.database_work.scripts]
+    if operation.wanted.sql:
+        yield f"SQL files that were run: {', '.join(ran) or 'none'}, of {len(operation.wanted.sql)}."
 
 
 def _about_data(arn: str, *, stands: bool | None) -> str:
