@@ -89,10 +89,22 @@ def _closing(server: Server, accounts: Iterable[Account]) -> Iterator[Action]:
         names = ", ".join(f"{account(*name)} {nobodys}" for name in batch)
         changes = (_change(ChangeKind.TAKE_LOGIN, name, f"{shown(name)} can no longer log in") for name in batch)
         yield Action(f"ALTER USER {names} ACCOUNT LOCK", tuple(changes))
+    yield from _forgetting(server, doomed)
     # A locked account without a name would be met before the users', by whoever comes from its host.
     for name in (each.name for each in doomed if not each.name[0]):
         sentence = f"the account without a name at {name[1]} is dropped"
         yield Action(f"DROP USER IF EXISTS {account(*name)}", (_change(ChangeKind.TAKE_LOGIN, name, sentence),))
+
+
+def _forgetting(server: Server, doomed: Sequence[Account]) -> Iterator[Action]:
+    """Yield what ends second passwords: another password leaves them as they are, and so RDS may leave the master's."""
+    master = [server.accounts[server.me]] if server.me in server.accounts else []
+    for batch in _batches([each.name for each in (*doomed, *master) if each.has_old_password and each.name[0]]):
+        names = ", ".join(f"{account(*name)} DISCARD OLD PASSWORD" for name in batch)
+        changes = (
+            _change(ChangeKind.CHANGE_USER, name, f"{shown(name)} loses its second, older password") for name in batch
+        )
+        yield Action(f"ALTER USER {names}", tuple(changes))
 
 
 def _sessions(server: Server, may_stay: frozenset[str]) -> Iterator[Change]:

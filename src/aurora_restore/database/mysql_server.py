@@ -1,5 +1,6 @@
 """What a MySQL server has: accounts, who is in which role, who holds what, events and sessions."""
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -51,7 +52,7 @@ Holdings = dict[Place, frozenset[str]]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account, and what it holds if it was asked for."""
+    """One account. ``has_old_password``: it takes a second one besides, that was kept when the first was changed."""
 
     name: Name
     plugin: str
@@ -61,11 +62,12 @@ class Account:
     is_role: bool = False
     connection_limit: int = 0
     tls_demand: str = ""
+    has_old_password: bool = False
 
     @property
     def is_closed(self) -> bool:
         """Whether nobody can log in, and nobody could if it were unlocked."""
-        return self.is_role or (self.locked and self.stored in _NOBODYS)
+        return self.is_role or (self.locked and self.stored in _NOBODYS and not self.has_old_password)
 
     @property
     def lets_in(self) -> bool:
@@ -114,7 +116,7 @@ def read_server(connection: MyConnection, dialect: Dialect, users: Collection[st
     return Server(
         me=(user, host),
         default_plugin=SHA2 if settings.get("default_authentication_plugin", NATIVE) == SHA2 else NATIVE,
-        accounts={_name(row): _account(row) for row in found},
+        accounts={_name(row): account_in(row) for row in found},
         holdings=_holdings(connection, dialect, [row for row in found if row["User"] in set(users)], users),
         memberships=_edges(rows(connection, dialect.memberships)),
         default_roles=_edges(rows(connection, dialect.default_roles)),
@@ -169,7 +171,8 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value or "")
 
 
-def _account(row: Row) -> Account:
+def account_in(row: Row) -> Account:
+    """Return the account that a row of mysql.user is, less what it holds."""
     return Account(
         name=_name(row),
         plugin=_text(row["plugin"]),
@@ -179,6 +182,8 @@ def _account(row: Row) -> Account:
         is_role=row["is_role"] in {1, "Y"},
         connection_limit=int(row["max_user_connections"]),
         tls_demand=_text(row["ssl_type"]),
+        # MySQL 8 keeps it there after ALTER USER … RETAIN CURRENT PASSWORD. MariaDB has neither.
+        has_old_password="additional_password" in json.loads(_text(row.get("User_attributes")) or "{}"),
     )
 
 

@@ -5,7 +5,7 @@ from aurora_restore.database.mysql import MySQL
 from aurora_restore.database.mysql_dialect import MYSQL
 from aurora_restore.database.mysql_passwords import NATIVE, SHA2, is_for, nobodys_verifier, sha2_verifier, verifier
 from aurora_restore.database.mysql_plan import make_plan
-from aurora_restore.database.mysql_server import Account, Server
+from aurora_restore.database.mysql_server import Account, Server, account_in
 from tests.database.mysql.conftest import grant, user
 
 PRODUCTION_S = "$A$005$" + "s" * 20 + "p" * 43
@@ -73,6 +73,32 @@ def test_an_account_with_the_right_password_is_left_alone_whichever_plugin_it_ha
     """The salt is in what the server stores, and so is what there is to compare with."""
     stored = sha2_verifier("testing-new", "abcdefghijklmnopqrst")
     assert statements(server(Account(("app", "%"), SHA2, stored)), user("app")) == []
+
+
+def test_second_passwords_of_production_s_are_discarded() -> None:
+    """After ALTER USER … RETAIN CURRENT PASSWORD a new password leaves the old one good: of users and the master."""
+    right = sha2_verifier("testing-new", "abcdefghijklmnopqrst")
+    found = server(
+        Account(("admin", "%"), NATIVE, "*A", has_old_password=True),
+        Account(("app", "%"), SHA2, right, has_old_password=True),
+        Account(("old", "%"), NATIVE, nobodys_verifier(NATIVE), locked=True, has_old_password=True),
+    )
+    lock, discard, unlock = statements(found, user("app"))
+    assert lock.endswith("ACCOUNT LOCK")
+    names = ("app", "old", "admin")
+    assert discard == f"ALTER USER {', '.join(f'`{name}`@`%` DISCARD OLD PASSWORD' for name in names)}"
+    assert unlock.endswith("ACCOUNT UNLOCK")
+
+
+def test_mysql_s_own_table_tells_of_a_second_password() -> None:
+    """As MySQL 8 stores it, in a column that MariaDB does not have."""
+    row = {
+        "User": "app", "Host": "%", "plugin": SHA2, "authentication_string": PRODUCTION_S, "account_locked": "N",
+        "password_expired": "N", "is_role": 0, "max_user_connections": 0, "ssl_type": "",
+    }  # fmt: skip
+    for attributes, has_one in ((None, False), ('{"metadata": {}}', False), ('{"additional_password": "*C"}', True)):
+        assert account_in({**row, "User_attributes": attributes}).has_old_password is has_one
+    assert not account_in(row).has_old_password
 
 
 def test_verifiers_are_those_that_mysql_makes() -> None:
