@@ -2,24 +2,32 @@
 
 import contextlib
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
 from types import FrameType
-from typing import Final, NoReturn
+from typing import NoReturn
 
-# SIGINT too: a script's shell starts what it puts into the background with SIGINT ignored.
-_ENDINGS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from aurora_restore.embedded.interruptions import ENDINGS, deferred
 
 
 @contextlib.contextmanager
 def ended_in_order() -> Iterator[None]:
     """Let each of them raise KeyboardInterrupt in the main thread, even where the parent had it ignored."""
-    before = {number: signal.signal(number, _interrupt) for number in _ENDINGS}
+    _look_for_temporary_directory()
+    before = {number: signal.signal(number, _interrupt) for number in ENDINGS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _look_for_temporary_directory() -> None:
+    """Let Python find it while nothing can interrupt: it tries a directory by a file, which would be left there."""
+    # Who needs one will hear that there is none.
+    with deferred(), contextlib.suppress(FileNotFoundError):
+        tempfile.gettempdir()
 
 
 def wait_for_the_end() -> NoReturn:

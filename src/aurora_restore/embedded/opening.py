@@ -18,6 +18,7 @@ from aurora_restore.embedded.binaries import find_binaries
 from aurora_restore.embedded.clock import EmbeddedClock
 from aurora_restore.embedded.engines import DatabaseServers
 from aurora_restore.embedded.environment import sealed
+from aurora_restore.embedded.interruptions import deferred
 from aurora_restore.embedded.late_drops import LateDrops
 from aurora_restore.embedded.persistence import Keeper, check, match_volumes
 
@@ -146,16 +147,18 @@ def still_free(port: int, tell: Callable[[str], None]) -> int | None:
 
 @contextlib.contextmanager
 def _servers(directory: Path | None, programs: Programs, *, is_small: bool) -> Iterator[DatabaseServers]:
-    place = directory or Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_memory() if is_small else None))
-    try:
-        with DatabaseServers(
-            place, postgres=programs.postgres, mariadb=programs.mariadb, remove_on_death=directory is None
-        ) as plane:
-            yield plane
-    finally:
-        # Its own when there was no data plane to do it.
-        if directory is None:
-            shutil.rmtree(place, ignore_errors=True)
+    with contextlib.ExitStack() as made:
+        # Until the watchdog knows of it, nobody would remove what is made here.
+        with deferred():
+            place = directory or Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_memory() if is_small else None))
+            if directory is None:
+                made.callback(shutil.rmtree, place, ignore_errors=True)
+            plane = made.enter_context(
+                DatabaseServers(
+                    place, postgres=programs.postgres, mariadb=programs.mariadb, remove_on_death=directory is None
+                )
+            )
+        yield plane
 
 
 def _memory() -> Path | None:
