@@ -140,6 +140,6 @@ def _add_look(scope: Construct, parts: Parts) -> None:
         action="lambda:InvokeFunction",
         function_name=function.ref,
         principal="events.amazonaws.com",
+        # It names the account already; EventBridge is not documented to send aws:SourceAccount to Lambda.
         source_arn=rule.attr_arn,
-        source_account=cdk.Aws.ACCOUNT_ID,
     )
