@@ -177,6 +177,20 @@ def test_every_mistake_in_the_parameters_is_said_at_once(world: World, code: str
     assert "wrong" not in stacks(world)
 
 
+def test_a_target_that_would_be_a_source_too_is_refused(world: World, code: str, network: list[str]) -> None:
+    """IAM would deny every step of every restore: said before anything is made."""
+    answer = deploy(code, "--stack", "wrong", *network, *patterns("*", "staging-*"), "--yes")
+    assert (answer.code, "a source is never a target" in answer.err) == (2, True)
+    assert "wrong" not in stacks(world)
+
+
+def test_patterns_with_a_name_in_common_are_told_of(world: World, code: str, network: list[str]) -> None:
+    """Before the question: who meant something else can still say no."""
+    answer = deploy(code, "--stack", "refused", *network, *patterns("orders-*", "*-staging"), typed="n\n")
+    assert "Note: a cluster such as orders-staging matches both patterns" in answer.out
+    assert "refused" not in stacks(world)
+
+
 def test_what_was_not_in_the_template_is_not_removed_without_its_name(
     world: World, network: list[str], code: str
 ) -> None:

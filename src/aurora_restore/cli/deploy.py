@@ -40,6 +40,7 @@ from aurora_restore.cloudformation.deploying import (
 from aurora_restore.cloudformation.freshness import Resource, scheduled
 from aurora_restore.cloudformation.next_steps import next_steps
 from aurora_restore.cloudformation.parameters import check_stack_name, parameters
+from aurora_restore.cloudformation.patterns import cautions, check_patterns
 from aurora_restore.cloudformation.readiness import Way, watch_command, way_to_deploy
 
 _GOOD = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
@@ -166,6 +167,10 @@ def _deploy(wish: Wish, place: Place, console: Console) -> None:
     code = {"BundleBucket": wish.bucket or "unknown", "BundleKey": "unknown"}
     previous = found.parameters if found is not None and is_update else {}
     parameters(template, {**wish.given, **code}, previous)
+    chosen = {**previous, **wish.given}
+    # A stack that somebody has already is theirs: it is told of, and not refused.
+    if {"SourcePattern", "TargetPattern"} & set(wish.given):
+        check_patterns(chosen["SourcePattern"], chosen["TargetPattern"])
     if way is Way.RENEW and found is not None:
         _clear_away(wish, place, found, console)
     bucket = Bucket(place.s3, wish.bucket or f"aurora-restore-{place.account}-{place.region}", account=place.account)
@@ -186,9 +191,15 @@ def _deploy(wish: Wish, place: Place, console: Console) -> None:
     if proposal is None:
         _report_nothing(wish, place, console)
         return
+    for caution in _notes(chosen):
+        console.print(f"Note: {caution}", soft_wrap=True)
     _agree(wish, place, proposal, way, console)
     ended = _execute(wish, place, proposal, console)
     _report(wish, place, proposal, ended, console)
+
+
+def _notes(chosen: Mapping[str, str]) -> list[str]:
+    return list(cautions(chosen["SourcePattern"], chosen["TargetPattern"]))
 
 
 def _clear_away(wish: Wish, place: Place, found: FoundStack, console: Console) -> None:
@@ -284,7 +295,8 @@ def _report(wish: Wish, place: Place, proposal: Proposal, ended: FoundStack, con
     if wish.as_json:
         changes = [change.document() for change in proposal.changes]
         document = {"stack": ended.name, "region": place.region, "status": ended.status, "arn": ended.arn}
-        print_json({**document, "changes": changes, "outputs": ended.outputs, "next": steps})
+        notes = _notes(ended.parameters)
+        print_json({**document, "changes": changes, "notes": notes, "outputs": ended.outputs, "next": steps})
         return
     console.print(f"\nThe stack {ended.name} is deployed. Now:", soft_wrap=True)
     for number, step in enumerate(steps, start=1):
