@@ -131,11 +131,11 @@ class PreconditionError(AuroraRestoreError):
 class PreflightError(PreconditionError):
     """Everything that would have failed later, found before anything was changed."""
 
-    def __init__(self, problems: Iterable[str]) -> None:
-        """Take a sentence for each problem."""
+    def __init__(self, problems: Iterable[str], *, stands: str = "nothing was changed") -> None:
+        """Take a sentence for each problem; ``stands`` says what they have left undone."""
         self.problems = tuple(problems)
         count = len(self.problems)
-        headline = f"nothing was changed, because {count} {'thing' if count == 1 else 'things'} would fail:"
+        headline = f"{stands}, because {count} {'thing' if count == 1 else 'things'} would fail:"
         super().__init__(_as_list(headline, self.problems))
 
 

@@ -156,11 +156,13 @@ class ScriptRun(_Record):
 class DatabaseWork(_Record):
     """How far step 7 is: it may be called many times for one operation.
 
+    ``closed``: production's logins are closed, though the users cannot be set up as the request wants them.
     ``scripts`` are those that were run, in the request's order; ``tidied``: their marks are gone from the database.
     ``checks``: a sentence for each check that held, ``faults`` for each that did not.
     """
 
     users_set: bool = False
+    closed: bool = False
     changes: int = 0
     users_changed: int = 0
     scripts: tuple[ScriptRun, ...] = ()

@@ -87,7 +87,11 @@ def _more(user: User) -> Iterator[str]:
         yield f"at most {user.connection_limit} connections"
     if user.valid_until is not None:
         yield f"until {user.valid_until:%Y-%m-%d %H:%M %Z}"
-    yield from (f"{name} = {value}" for name, value in user.settings.items())
+    yield from (f"{name} = {_setting(value)}" for name, value in user.settings.items())
+
+
+def _setting(value: str | float | bool) -> str:  # noqa: FBT001 - a value, not a switch
+    return ("on" if value else "off") if isinstance(value, bool) else str(value)
 
 
 def _logins(request: RestoreRequest, master: str | None) -> Iterator[str]:

@@ -18,7 +18,7 @@ from aurora_restore.database.engine import (
 from aurora_restore.database.postgresql_script import read_script
 from aurora_restore.database.scripts import Script, Session
 from aurora_restore.database_request import Logins
-from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError
+from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError, PreflightError
 from tests.steps.sessions import Contents, FakeSession
 
 
@@ -31,6 +31,8 @@ class FakeDatabase:
     )
     silent_for: int = 0
     refuses: str = ""
+    # What makes every user impossible, as a grant on a table that is not there.
+    impossible: tuple[str, ...] = ()
     remarked: tuple[str, ...] = ()
     applied: int = 0
     contents: dict[str, Contents] = field(default_factory=dict)
@@ -39,6 +41,8 @@ class FakeDatabase:
 
     def plan(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[Change, ...]:
         self._answer(endpoint, master)
+        if self.impossible and desired.users:
+            raise PreflightError(self.impossible)
         wanted = {user.name: user for user in desired.users}
         missing = [
             Change(ChangeKind.CREATE_USER, name, None, f"the user {name} is made")

@@ -10,11 +10,13 @@ from aurora_restore.errors import (
     DatabaseRefusedError,
     NotReadyError,
     PreconditionError,
+    PreflightError,
     StepTimedOutError,
     UnexpectedError,
 )
 from aurora_restore.operation import DatabaseWork, Intent, Step
 from aurora_restore.request import RestoreRequest
+from aurora_restore.steps.announcement import standing
 from tests.steps.database import FakeDatabase
 from tests.steps.world import WEST, Stage
 
@@ -39,6 +41,31 @@ def test_the_listed_user_can_log_in_and_nobody_else(usable: Stage) -> None:
     assert usable.database.can_log_in(endpoint, Login("app", password), "orders")
     assert not usable.database.can_log_in(endpoint, Login("legacy", "testing-legacy"), "orders")
     assert usable.operation().logins == ("app", "postgres")
+
+
+def test_users_that_cannot_be_leave_no_way_in(usable: Stage) -> None:
+    """A slip in a grant fails the operation; production's logins are closed all the same, and the message says so."""
+    usable.database.impossible = ("a grant of app names table nix, which is not there",)
+    with pytest.raises(PreflightError, match=r"no user was set up, because 1 thing would fail:\n.*table nix"):
+        usable.call(USERS)
+    assert usable.database.roles == {}
+    (event,) = [event for event in usable.events() if event.action == "SetupUsers"]
+    assert event.detail == "legacy can no longer log in"
+    assert any("Production's logins are closed" in sentence for sentence in standing(usable.operation()))
+    assert usable.client("secretsmanager").describe_secret(SecretId=usable.secret)["VersionIdsToStages"]
+    usable.database.impossible = ()
+    assert usable.call(USERS)["status"] == "DONE"
+    assert set(usable.database.roles) == {"app"}
+
+
+def test_where_the_logins_are_kept_users_that_cannot_be_close_none(usable: Stage) -> None:
+    """The request wants them, with production's passwords: the message warns of them."""
+    stage = with_users(usable, {"name": "app", "secret": usable.secret}, logins="keep")
+    stage.database.impossible = ("no",)
+    with pytest.raises(PreflightError):
+        stage.call(USERS)
+    assert set(stage.database.roles) == {"legacy"}
+    assert any("with production's passwords" in sentence for sentence in standing(stage.operation()))
 
 
 def test_a_secret_is_made_in_the_form_that_rotation_reads(usable: Stage) -> None:

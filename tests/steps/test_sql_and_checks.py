@@ -137,7 +137,7 @@ def test_who_can_log_in_after_the_files_must_be_listed(usable: Stage) -> None:
         usable.database.roles["intruder"] = opened
 
     usable.database.on_statement = open_a_door
-    with pytest.raises(ScriptFailedError, match=r"after the SQL files, intruder can log in.*List them in users"):
+    with pytest.raises(ScriptFailedError, match=r"after the SQL files, intruder can log in.*list them in users"):
         usable.call(USERS)
 
 

@@ -66,11 +66,22 @@ def standing(operation: Operation) -> list[str]:
     sentences = [_about_deletion(operation)] if operation.old_target is not None else []
     if operation.database_work.users_set:
         sentences.extend(_about_database(operation))
+    elif Step.SETUP_DB_USERS in operation.steps:
+        sentences.append(_about_logins(operation))
     elif Step.RESTORE_SNAPSHOT in operation.steps:
         sentences.append(f"The new cluster may be half made: look at {operation.target} before using it.")
     if operation.restore_from is not None:
         sentences.append(_about_data(operation.restore_from.arn, stands=operation.data_stands))
     return sentences
+
+
+def _about_logins(operation: Operation) -> str:
+    if operation.database_work.closed:
+        return "The new cluster stands. Production's logins are closed; the users of the request are not all set up."
+    return (
+        "The new cluster stands, but its users are not all set up: logins that came with production's data may still"
+        " work in it, with production's passwords."
+    )
 
 
 def _about_database(operation: Operation) -> Iterator[str]:

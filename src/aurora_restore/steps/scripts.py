@@ -75,5 +75,5 @@ def _check_logins(site: Site) -> None:
     if new:
         raise ScriptFailedError(
             f"after the SQL files, {', '.join(new)} can log in, and the request does not list them",
-            advice="List them in users, or make the roles NOLOGIN; then start the request anew",
+            advice="Close them in the database and resume; or list them in users and start the request anew",
         )

@@ -4,11 +4,12 @@ Each part may say WAIT when the function's time is up, and goes on at the next c
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from aurora_restore.database.engine import Change, DesiredState, DesiredUser
 from aurora_restore.database.tls import NOT_VERIFIED, TlsMode
 from aurora_restore.database_request import Logins, User
-from aurora_restore.errors import DatabaseUnreachableError
+from aurora_restore.errors import DatabaseUnreachableError, PreflightError
 from aurora_restore.operation import Counted, Operation, Verdict
 from aurora_restore.steps.checks import verify_all
 from aurora_restore.steps.database_site import Site, open_site
@@ -46,7 +47,7 @@ def _set_up_users(site: Site) -> Verdict | None:
     if prepared is None:
         return Verdict.wait("the users' secrets are being made")
     desired = _desired(site, prepared)
-    if not _apply(site, desired):
+    if not _apply_or_close(site, desired):
         return Verdict.wait(f"{site.work.changes} changes are made to the users, and more are to be")
     for user_secret in prepared.values():
         if site.budget.is_over:
@@ -74,6 +75,21 @@ def _prepare_secrets(site: Site) -> dict[str, UserSecret] | None:
         if user.secret is not None:
             prepared[user.name] = prepare(site.journal, site.world, site.secrets, user, user.secret)
     return prepared
+
+
+def _apply_or_close(site: Site, desired: DesiredState) -> bool:
+    """Apply; where the users cannot be what the request wants, close at least what is open, and then say why.
+
+    A mistake in a grant would leave production's logins open, and its subscriptions running, until somebody comes.
+    """
+    try:
+        return _apply(site, desired)
+    except PreflightError as error:
+        problems = error.problems
+    if not _apply(site, replace(desired, users=(), ownership=())):
+        return False
+    site.keep(closed=desired.logins is Logins.ONLY_LISTED)
+    raise PreflightError(problems, stands="no user was set up")
 
 
 def _apply(site: Site, desired: DesiredState) -> bool:
