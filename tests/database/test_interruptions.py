@@ -162,11 +162,13 @@ def test_an_owner_that_the_master_may_not_act_for_is_named_with_what_to_do(resto
 
 
 def test_a_login_that_is_only_named_like_rds_is_locked_out(restored: Database) -> None:
-    """The master made it, so it is production's. Before 16 nothing tells whose it is, and it is taken for RDS's."""
+    """The master made it, so it is production's. Before 16 nothing tells whose it is: it is left, and that is told."""
     restored.query(restored.master, "CREATE ROLE rds_reader LOGIN PASSWORD 'testing-reader'", "postgres")
     restored.apply(user("tester"))
     able = restored.admin("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'rds_reader'")
     assert able == [(restored.version < 160_000,)]
+    remarks = PostgreSQL().remarks(restored.endpoint, restored.master, DesiredState((user("tester"),)))
+    assert any("rds_reader can log in and was left alone" in remark for remark in remarks) is able[0][0]
 
 
 def test_an_endpoint_without_a_server_is_unreachable() -> None:

@@ -184,12 +184,24 @@ class _Roles:
         me = self.cluster.roles[self.cluster.master]
         yield from self.memberships.remarks()
         yield from settings_remarks(self.cluster, self.users)
+        yield from self._taken_for_rds()
         for name in sorted(self.users.keys() & self.cluster.roles.keys()):
             role = self.cluster.roles[name]
             left = {"REPLICATION": role.replicates and not self._may_end(me.replicates)}
             left["BYPASSRLS"] = role.bypasses_rls and not self._may_end(me.bypasses_rls)
             for attribute in (word for word, is_left in left.items() if is_left):
                 yield f"{name} keeps the attribute {attribute}, which {me.name} may not take away"
+
+    def _taken_for_rds(self) -> Iterator[str]:
+        """Yield a sentence for each login that only its name says to be RDS's: as far as is known RDS has none such."""
+        if self.desired.logins is Logins.KEEP:
+            return
+        for name, role in sorted(self.cluster.roles.items()):
+            if role.can_login and name.startswith("rds_") and self.cluster.belongs_to_rds(name):
+                yield (
+                    f"{name} can log in and was left alone, because its name is like those of RDS: if production made"
+                    " it, close it in a file of sql (ALTER ROLE … NOLOGIN)"
+                )
 
 
 def _limits(user: DesiredUser) -> sql.Composed:
