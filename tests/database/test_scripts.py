@@ -9,7 +9,7 @@ import pytest
 from aurora_restore.database.engine import Login
 from aurora_restore.database.postgresql import PostgreSQL
 from aurora_restore.database.scripts import ALONE, Answer, Mark, Session, StatementError, run_script
-from aurora_restore.errors import DatabaseUnreachableError
+from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError
 from tests.database.conftest import Database, grant, login, user
 
 NIGHTLY = "nightly"
@@ -70,6 +70,19 @@ def test_a_script_is_run_once_and_leaves_nothing_of_ours(restored: Database) -> 
         assert opened.marks(NIGHTLY) == {}
         opened.forget()
     assert restored.admin("SELECT to_regnamespace('aurora_restore')", "shop") == [(None,)]
+
+
+def test_marks_are_not_written_into_somebody_else_s_table(restored: Database) -> None:
+    """It came with the data, and so may a trigger on it: that would do as the master whatever its owner likes."""
+    restored.admin(
+        "CREATE SCHEMA aurora_restore AUTHORIZATION app; SET ROLE app;"
+        " CREATE TABLE aurora_restore.progress"
+        " (operation_id text, number int, done int, PRIMARY KEY (operation_id, number))",
+        "shop",
+    )
+    with pytest.raises(DatabaseRefusedError, match=r"aurora_restore\.progress already, which is app's"):
+        run(restored, MAKE)
+    assert restored.admin("SELECT to_regclass('public.runs')", "shop") == [(None,)]
 
 
 def test_a_script_is_all_or_nothing(restored: Database) -> None:

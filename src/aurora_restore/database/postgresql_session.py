@@ -12,7 +12,7 @@ from psycopg.pq.abc import PGresult
 from aurora_restore.database.engine import Endpoint
 from aurora_restore.database.postgresql_connection import PgConnection, our_errors
 from aurora_restore.database.scripts import Answer, Mark, Statement, StatementError
-from aurora_restore.errors import DatabaseUnreachableError, NotReadyError
+from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError, NotReadyError
 
 _SCHEMA = sql.Identifier("aurora_restore")
 _PROGRESS = sql.Identifier("aurora_restore", "progress")
@@ -25,7 +25,10 @@ _MARK = sql.SQL(
     "INSERT INTO {} AS p VALUES (%s, %s, %s)"
     " ON CONFLICT (operation_id, number) DO UPDATE SET done = excluded.done WHERE p.done < excluded.done"
 ).format(_PROGRESS)
-_IS_THERE = "SELECT pg_catalog.to_regclass('aurora_restore.progress') IS NOT NULL"
+_OWNER = """
+    SELECT pg_catalog.pg_get_userbyid(c.relowner), current_user FROM pg_catalog.pg_class AS c
+    WHERE c.oid = pg_catalog.to_regclass('aurora_restore.progress')
+"""
 _HAS_OTHER_THINGS = (
     "SELECT EXISTS (SELECT FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_namespace AS n ON d.refobjid = n.oid"
     " WHERE d.refclassid = 'pg_catalog.pg_namespace'::regclass AND n.nspname = 'aurora_restore')"
@@ -130,7 +133,14 @@ class PostgreSQLSession:
             return self._connection.execute(_MARK, [mark.operation_id, mark.number, mark.done]).rowcount == 1
 
     def _is_marked(self) -> bool:
-        return self._holds(_IS_THERE)
+        """Say whether there are marks. Another's table could bring triggers, which would run as the master."""
+        owner, me = self._connection.execute(_OWNER).fetchone() or (None, None)
+        if owner != me:
+            raise DatabaseRefusedError(
+                f"{self._endpoint} has a table aurora_restore.progress already, which is {owner}'s",
+                advice="The pipeline needs the name for its marks: rename the schema in the source",
+            )
+        return owner is not None
 
     def _holds(self, query: LiteralString) -> bool:
         return self._connection.execute(query).fetchone() == (True,)
