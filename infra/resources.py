@@ -16,6 +16,7 @@ TARGET_CLUSTERS = f"{_RDS}:cluster:${{TargetPattern}}"
 SOURCE_INSTANCES = (f"{_RDS}:db:${{SourcePattern}}", f"{_RDS}:db:${{SourcePattern}}-*")
 TARGET_INSTANCES = f"{_RDS}:db:${{TargetPattern}}-*"
 ANY_INSTANCE = f"{_RDS}:db:*"
+ANY_CLUSTER = f"{_RDS}:cluster:*"
 # A source's manual snapshots may have any name; the pipeline's own have those of names.snapshot_identifier.
 ANY_SNAPSHOT = f"{_RDS}:cluster-snapshot:*"
 OWN_SNAPSHOTS = f"{_RDS}:cluster-snapshot:aurora-restore-*"

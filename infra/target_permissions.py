@@ -147,6 +147,15 @@ CHECK_RESTORE_STATUS = (
         why="What a restore cannot set: windows, exports, monitoring, roles, Data API, password, protection.",
     ),
     allow(
+        "SetUpInstancesOfTarget",
+        "rds:ModifyDBInstance",
+        on=[r.ANY_INSTANCE],
+        when=r.IS_OURS,
+        why="What is set at the cluster and reaches into its instances, such as monitoring. Those this stack made.",
+        unseen="AWS lists it as what ModifyDBCluster depends on, and does not say for which settings. Without it a "
+        "restore might fail after the deletion.",
+    ),
+    allow(
         "UseParameterGroups",
         "rds:ModifyDBCluster",
         on=[r.CLUSTER_PARAMETER_GROUPS],
@@ -247,6 +256,14 @@ ARCHIVE_SNAPSHOT = (
         "rds:DescribeDBClusterSnapshots",
         on=[r.ANY_SNAPSHOT],
         why="Lists the manual snapshots, to find this stack's own by their tags.",
+    ),
+    allow(
+        "ReadSnapshotsOfClusters",
+        "rds:DescribeDBClusterSnapshots",
+        on=[r.ANY_CLUSTER],
+        why="The same list, should AWS authorise it on clusters. The Deny on sources holds.",
+        unseen="AWS names clusters and snapshots as the action's resources, and does not say on which of them a list "
+        "of all is authorised. It only reads.",
     ),
     allow(
         "TagArchive",

@@ -1,6 +1,7 @@
 """The policy of whoever deploys: short enough, known to IAM, and complete for every type of resource."""
 
 import json
+from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,12 @@ ACCEPTED = {
     # The bucket is theirs.
     "RESOURCE_POLICY_PRIVILEGE_ESCALATION",
 }
+# What AWS lists as needed by an action, and only some uses of it need.
+OTHER_USES = {
+    "cloudformation:ListStacks": "DescribeStacks without a name",
+    "iam:CreateServiceLinkedRole": "keys of several regions",
+    "states:PublishStateMachineVersion": "with Publish",
+}
 
 
 def test_it_fits_into_a_managed_policy() -> None:
@@ -83,6 +90,18 @@ def test_iam_knows_all_that_is_in_it() -> None:
     """Each action exists, and knows its resource and condition."""
     analysed = parliament.analyze_policy_string(FILE.read_text(encoding="utf-8"), ignore_private_auditors=True)
     assert {finding.issue for finding in analysed.findings} - ACCEPTED == set()
+
+
+def test_what_its_actions_depend_on_is_in_it_too() -> None:
+    """An endpoint with a name of its own needs Route 53's permission: AWS's list of such is the measure."""
+    allowed = [action for statement in POLICY["Statement"] for action in statement["Action"]]
+    depended: set[str] = set()
+    for service in parliament.iam_definition:
+        for privilege in service["privileges"]:
+            if f"{service['prefix']}:{privilege['privilege']}" in allowed:
+                depended |= {each for kind in privilege["resource_types"] for each in kind["dependent_actions"]}
+    missing = {each for each in depended if not any(fnmatchcase(each, action) for action in allowed)}
+    assert missing == set(OTHER_USES)
 
 
 def test_the_template_has_no_other_type_of_resource() -> None:
