@@ -194,6 +194,7 @@ def test_a_schedule_s_alarm_watches_the_age_of_its_target() -> None:
     assert is_measured(properties["Namespace"], properties["MetricName"], set(dimensions))
     assert dimensions == {"Stack": STACK, "Target": "us-west-2/orders-staging"}
     assert (properties["Threshold"], properties["TreatMissingData"]) == (28, "breaching")
+    assert properties["Tags"] == [{"Key": "aurora-restore:stack", "Value": STACK}]
     assert properties["AlarmActions"] == [TOPIC, PAGER]
     assert properties["AlarmName"] == f"{STACK}-NoSuccess-nightly"
 

@@ -86,6 +86,7 @@ def freshness_alarm(request: RestoreRequest, expression: str) -> dict[str, Any] 
             "TreatMissingData": "breaching",
             "AlarmActions": told,
             "OKActions": told,
+            "Tags": [{"Key": names.STACK_TAG, "Value": {"Ref": "AWS::StackName"}}],
         },
     }
 
