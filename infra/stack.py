@@ -80,6 +80,8 @@ def _describe_deployment(scope: Construct, parts: Parts, key_arn: str) -> None:
         "audit_table": "${AuditTable}",
         "topic_arn": "${Topic}",
         "kms_key_arn": "${KeyArn}",
+        "source_pattern": "${SourcePattern}",
+        "target_pattern": "${TargetPattern}",
         "functions": {step.function_name: f"${{{step.function_name}.Arn}}" for step in parts.functions},
     }
     aws_ssm.CfnParameter(

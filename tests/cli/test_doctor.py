@@ -66,6 +66,27 @@ def test_a_mistake_in_the_request_is_a_failure_and_the_rest_is_checked(world: Wo
     assert health(answer)["functions"] == "ok"
 
 
+@pytest.mark.parametrize(
+    ("sources", "targets", "wrong"),
+    [
+        ("orders-prod", "orders-*", []),
+        ("other-*", "orders-staging", ["orders-prod is not among the sources"]),
+        ("orders-prod", "*-test", ["orders-staging is not among the targets"]),
+        ("orders-*", "*", ["orders-staging is among the sources"]),
+    ],
+)
+def test_a_cluster_that_iam_would_deny_is_a_failure(
+    world: World, tmp_path: Path, sources: str, targets: str, wrong: list[str]
+) -> None:
+    """The functions' roles know clusters by the patterns of the deployment: said here, not by AWS in the first step."""
+    narrow = {"stack": "narrow", "source_pattern": sources, "target_pattern": targets}
+    write_deployment(world.account.client("ssm"), world.sample.deployment.model_copy(update=narrow))
+    answer = aurora_restore("doctor", world.request(tmp_path), "--stack", "narrow", "--json")
+    failed = [each for each in answer.document["checks"] if each["health"] == "failed"]
+    assert len(failed) == len(wrong)
+    assert all(each["detail"].startswith(detail) for each, detail in zip(failed, wrong, strict=True))
+
+
 def test_what_is_missing_of_a_deployment_is_named(world: World) -> None:
     """A stack that somebody took apart: each part has its own line."""
     broken = world.sample.deployment.model_copy(

@@ -72,7 +72,13 @@ class TestSchedule:
         """Rates, cron and one time."""
         assert schedule_resource(request(), expression)["Properties"]["ScheduleExpression"] == expression
 
-    @pytest.mark.parametrize("expression", ["", "nightly", "10 3 * * *", "cron(10 3 * * *)", "rate(0 days)", "at(now)"])
+    @pytest.mark.parametrize(
+        "expression",
+        [
+            "", "nightly", "10 3 * * *", "cron(10 3 * * *)", "rate(0 days)", "at(now)",
+            "cron(10 3 * * * *)", "cron(10 3 ? * ? *)", "cron(10 3 1 * MON *)",
+        ],
+    )  # fmt: skip
     def test_refuses_what_scheduler_refuses(self, expression: str) -> None:
         """Before anything is deployed, with an example of what is right."""
         with pytest.raises(RequestError, match=r"cron\(10 3 \* \* \? \*\)"):

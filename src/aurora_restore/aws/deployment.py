@@ -21,6 +21,9 @@ class Deployment(BaseModel):
     audit_table: str
     topic_arn: str
     kms_key_arn: str | None = None
+    # Which clusters the functions' roles take as sources, and which as targets.
+    source_pattern: str | None = None
+    target_pattern: str | None = None
     functions: dict[str, str] = {}
 
 

@@ -5,12 +5,14 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 import boto3
 import botocore.session
 
 from aurora_restore import __version__
 from aurora_restore.aws.clients import PATIENT, Clients
+from aurora_restore.aws.deployment import Deployment
 from aurora_restore.aws.door import call, demand
 from aurora_restore.aws.keys import Keys
 from aurora_restore.aws.tables import Table
@@ -140,6 +142,7 @@ def _own_key(pipeline: Pipeline) -> str:
 
 def of_request(pipeline: Pipeline, request: RestoreRequest) -> Iterator[Check]:
     """Yield the checks of what a request names: clusters, snapshot, key, secrets, and the way to the target's port."""
+    yield from _names(pipeline.deployment, request)
     world = pipeline.world()
     try:
         findings = examine(request, world)
@@ -159,6 +162,28 @@ def of_request(pipeline: Pipeline, request: RestoreRequest) -> Iterator[Check]:
         yield _reach(target)
     for problem in findings.problems:
         yield Check("request", Health.FAILED, problem, "It would stop the operation before anything is changed")
+
+
+def _names(deployment: Deployment, request: RestoreRequest) -> Iterator[Check]:
+    """Yield a check for each cluster that IAM would deny; nothing of the embedded account, which denies nothing."""
+    sources, targets = deployment.source_pattern, deployment.target_pattern
+    if sources is None or targets is None or sources == "*":
+        return
+    source, target = request.source.cluster, request.target.cluster
+    if not fnmatchcase(source, sources):
+        yield _denied("--source-pattern", f"{source} is not among the sources that the functions may read, {sources}")
+    if not fnmatchcase(target, targets):
+        yield _denied(
+            "--target-pattern", f"{target} is not among the targets that the functions may replace, {targets}"
+        )
+    if fnmatchcase(target, sources):
+        yield _denied("--source-pattern", f"{target} is among the sources, {sources}, which are never replaced")
+
+
+def _denied(option: str, detail: str) -> Check:
+    return Check(
+        "name", Health.FAILED, detail, f"Deploy with another {option}, or have the request name another cluster"
+    )
 
 
 def _source(request: RestoreRequest, findings: Findings) -> Check:

@@ -67,7 +67,13 @@ def _start(request: RestoreRequest) -> str:
     return json.dumps({"StateMachineArn": "${StateMachine}", "Name": f"{request.name}-{_EACH_TIME}", "Input": document})
 
 
+def _names_days_once(expression: str) -> bool:
+    """Say whether a cron has its days by month or by week: of the two fields AWS wants one, and "?" in the other."""
+    fields = expression.removesuffix(")").split()
+    return not expression.startswith("cron(") or (fields[2] == "?") is not (fields[4] == "?")
+
+
 def _check(expression: str) -> None:
-    if _EXPRESSION.fullmatch(expression) is None:
+    if _EXPRESSION.fullmatch(expression) is None or not _names_days_once(expression):
         expected = "rate(1 day), cron(10 3 * * ? *) or at(2027-01-31T03:10:00)"
         raise RequestError([Problem("expression", shown(expression), expected)], origin="the schedule")
