@@ -40,7 +40,18 @@ Privilege = Literal[
     "CONNECT",
     "TEMPORARY",
 ]
+
+
+def _without_nul(value: object) -> object:
+    """Refuse what no database takes, and drivers cut a statement off at: an UPDATE would go without its WHERE."""
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError("a text without the character NUL")
+    return value
+
+
+_NO_NUL = AfterValidator(_without_nul)
 _SQL_NAME = Field(min_length=1, max_length=63)
+_SqlName = Annotated[str, _SQL_NAME, _NO_NUL]
 
 
 class Grant(Strict):
@@ -50,13 +61,9 @@ class Grant(Strict):
         default=None, description="readonly, readwrite or owner."
     )
     privileges: list[Privilege] | None = Field(default=None, min_length=1, description="Instead of a preset.")
-    database: Annotated[str, _SQL_NAME] | None = Field(default=None, description="Unset: every database.")
-    schema_name: Annotated[str, _SQL_NAME] | None = Field(
-        default=None, alias="schema", description="Unset: every schema."
-    )
-    table: Annotated[str, _SQL_NAME] | None = Field(
-        default=None, description="Unset: every table. Needs schema, or in MySQL database."
-    )
+    database: _SqlName | None = Field(default=None, description="Unset: every database.")
+    schema_name: _SqlName | None = Field(default=None, alias="schema", description="Unset: every schema.")
+    table: _SqlName | None = Field(default=None, description="Unset: every table. Needs schema, or in MySQL database.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -86,7 +93,7 @@ class Password(StrEnum):
 class User(Strict):
     """One database user who can log in after the operation."""
 
-    name: Annotated[str, Field(min_length=1), AfterValidator(_login_name)] = Field(
+    name: Annotated[str, Field(min_length=1), AfterValidator(_login_name), _NO_NUL] = Field(
         description="The user's name in the database."
     )
     secret: str | None = Field(
@@ -106,7 +113,7 @@ class User(Strict):
     host: str = Field(
         default="%", min_length=1, max_length=255, pattern=r"^[A-Za-z0-9_.:/%-]+$", description="MySQL: from where."
     )
-    roles: list[Annotated[str, _SQL_NAME]] = Field(
+    roles: list[_SqlName] = Field(
         default_factory=list, max_length=100, description="Roles that the user is a member of."
     )
     connection_limit: int | None = Field(
@@ -115,14 +122,17 @@ class User(Strict):
     valid_until: AwareDatetime | None = Field(
         default=None, strict=False, description="When the password ends, with its offset from UTC. Unset: never."
     )
-    settings: dict[Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.]*$", max_length=63)], str | int | float | bool] = (
-        Field(default_factory=dict, max_length=50, description="PostgreSQL: settings of the user's sessions.")
-    )
+    settings: dict[
+        Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.]*$", max_length=63)],
+        Annotated[str | int | float | bool, _NO_NUL],
+    ] = Field(default_factory=dict, max_length=50, description="PostgreSQL: settings of the user's sessions.")
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
         if self.iam == (self.secret is not None):
             raise ValueError("either secret (a password) or iam: true")
+        if self.iam and (self.valid_until is not None or self.password is Password.KEEP):
+            raise ValueError("neither valid_until nor password: keep with iam: true, which has no password")
         return self
 
 
@@ -146,9 +156,9 @@ class Leftover(StrEnum):
 class OwnershipTransfer(Strict):
     """All that one role owns is to be another's."""
 
-    old: Annotated[str, _SQL_NAME] = Field(alias="from", description="The role that owns it now.")
-    new: Annotated[str, _SQL_NAME] = Field(alias="to", description="The role or user that is to own it.")
-    database: Annotated[str, _SQL_NAME] | None = Field(default=None, description="Unset: in every database.")
+    old: _SqlName = Field(alias="from", description="The role that owns it now.")
+    new: _SqlName = Field(alias="to", description="The role or user that is to own it.")
+    database: _SqlName | None = Field(default=None, description="Unset: in every database.")
 
 
 class SqlScript(Strict):
@@ -157,10 +167,10 @@ class SqlScript(Strict):
     file: str = Field(
         min_length=1, max_length=1_024, description="Path from the request's own place. Read by the command line."
     )
-    text: str | None = Field(
+    text: Annotated[str | None, _NO_NUL] = Field(
         default=None, max_length=200_000, description="What the file holds; the command line fills it in. No secrets."
     )
-    database: Annotated[str, _SQL_NAME] | None = Field(default=None, description="Unset: the cluster's first database.")
+    database: _SqlName | None = Field(default=None, description="Unset: the cluster's first database.")
     timeout_minutes: int = Field(default=10, ge=1, le=14, description="How long one statement may take.")
 
     @property
@@ -173,13 +183,17 @@ class Verification(Strict):
     """One thing that must hold in the restored database: a query's answer, a table, or how many rows one has."""
 
     name: str | None = Field(default=None, min_length=1, max_length=100, description="What reports call it.")
-    query: str | None = Field(default=None, min_length=1, max_length=10_000, description="One SELECT.")
+    query: Annotated[str | None, _NO_NUL] = Field(
+        default=None, min_length=1, max_length=10_000, description="One SELECT."
+    )
     returns: str | int | float | bool | None = Field(
         default=None, description="What the query's first row must hold in its first column."
     )
-    table: str | None = Field(default=None, min_length=1, max_length=200, description="Instead: a table, schema.table.")
+    table: Annotated[str | None, _NO_NUL] = Field(
+        default=None, min_length=1, max_length=200, description="Instead: a table, schema.table."
+    )
     rows_at_least: int = Field(default=0, ge=0, description="How many rows the table must have.")
-    database: Annotated[str, _SQL_NAME] | None = Field(default=None, description="Unset: the cluster's first database.")
+    database: _SqlName | None = Field(default=None, description="Unset: the cluster's first database.")
     user: str | None = Field(default=None, description="Which of the users asks. Unset: the first one with a secret.")
 
     def title(self, number: int) -> str:
@@ -192,4 +206,6 @@ class Verification(Strict):
             raise ValueError("either query or table")
         if (self.query is None) != (self.returns is None):
             raise ValueError("returns together with query")
+        if self.query is not None and self.rows_at_least:
+            raise ValueError("rows_at_least together with table")
         return self

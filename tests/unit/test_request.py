@@ -267,11 +267,32 @@ def test_who_owns_what_does_not_depend_on_an_order() -> None:
         ({"name": "a", "secret": "s", "grants": [{"privileges": ["DROP"]}]}, "users[0].grants[0].privileges[0]"),
         ({"name": "a", "secret": "s", "grants": [{}]}, "users[0].grants[0]"),
         ({"name": "a", "secret": "s", "grants": 7}, "users[0].grants"),
+        ({"name": "a", "iam": True, "password": "keep"}, "users[0]"),
+        ({"name": "a", "iam": True, "valid_until": "2099-01-01T00:00:00Z"}, "users[0]"),
+        ({"name": "a\0b", "secret": "s"}, "users[0].name"),
+        ({"name": "a", "secret": "s", "roles": ["b\0"]}, "users[0].roles[0]"),
+        ({"name": "a", "secret": "s", "settings": {"work_mem": "4\0"}}, "users[0].settings.work_mem"),
     ],
 )
 def test_a_user_that_cannot_be_is_refused(user: dict[str, Any], path: str) -> None:
     """One way in, a name that is free, and grants that say one thing."""
     assert path in problems(changed(users=[user]))
+
+
+def test_a_nul_in_sql_is_refused() -> None:
+    """Drivers end a statement there: an UPDATE would go without its WHERE."""
+    users = [{"name": "a", "secret": "s"}]
+    asked: dict[str, Any] = {
+        "sql": [{"file": "mask.sql", "text": "UPDATE a SET b = 1\0 WHERE c"}],
+        "verify": [{"query": "SELECT 1\0", "returns": 1}, {"table": "a\0"}],
+    }
+    assert set(problems(changed(users=users, **asked))) == {"sql[0].text", "verify[0].query", "verify[1].table"}
+
+
+def test_a_number_of_rows_goes_with_a_table() -> None:
+    """Beside a query it would be taken, and do nothing."""
+    check = {"query": "SELECT 1", "returns": 1, "rows_at_least": 5}
+    assert set(problems(changed(users=[{"name": "a", "secret": "s"}], verify=[check]))) == {"verify[0]"}
 
 
 def test_mistake_7_a_password_in_the_request_is_refused_and_not_shown() -> None:

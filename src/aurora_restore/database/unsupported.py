@@ -14,6 +14,8 @@ _INSTEAD: Final = {
     "CONNECT": "is what every user of MySQL may: leave it out",
 }
 _NOT_ON_TABLES: Final = frozenset({"EXECUTE", "TEMPORARY"})
+# PostgreSQL's is CREATE in a schema. What is the database's or a sequence's may stand beside a table's.
+_NOT_ON_POSTGRESQLS_TABLES: Final = {"EXECUTE": "a function", "CREATE": "a schema"}
 
 
 def unsupported(request: RestoreRequest, engine: str) -> Iterator[str]:
@@ -58,12 +60,21 @@ def _of_grant(grant: Grant) -> Iterator[str]:
             yield f"{word} is a privilege on a database and not on a table: leave out table"
 
 
+def _on_table(grant: Grant) -> Iterator[str]:
+    if grant.table is None:
+        return
+    if grant.schema_name is None:
+        yield "table needs schema"
+    for word, place in _NOT_ON_POSTGRESQLS_TABLES.items():
+        if word in (grant.privileges or ()):
+            yield f"{word} is a privilege on {place} and not on a table: leave out table"
+
+
 def _by_postgresql(request: RestoreRequest) -> Iterator[str]:
     for user in request.users:
         if user.host != "%":
             yield f"the user {user.name}: host is MySQL's, PostgreSQL's roles have none: leave it out"
         for number, grant in enumerate(user.grants):
-            if grant.table is not None and grant.schema_name is None:
-                yield f"the user {user.name}: grants[{number}]: table needs schema"
+            yield from (f"the user {user.name}: grants[{number}]: {what}" for what in _on_table(grant))
     if Leftover.EVENTS in request.keep:
         yield "keep: PostgreSQL has no events, they are MySQL's: leave them out"

@@ -1,0 +1,30 @@
+"""What a request asks for that its engine has no like of: no field is accepted and then does nothing."""
+
+import pytest
+
+from aurora_restore.database.unsupported import unsupported
+from aurora_restore.request import RestoreRequest
+
+AREA = {
+    "source": {"cluster": "orders-prod", "region": "us-east-1"},
+    "target": {"cluster": "orders-staging", "region": "us-west-2"},
+}
+
+
+@pytest.mark.parametrize(
+    ("grant", "said"),
+    [
+        ({"table": "orders", "database": "shop", "privileges": ["SELECT"]}, "table needs schema"),
+        ({"table": "orders", "schema": "sales", "privileges": ["EXECUTE"]}, "EXECUTE is a privilege on a function"),
+        ({"table": "orders", "schema": "sales", "privileges": ["SELECT", "CREATE"]}, "CREATE is a privilege on a sch"),
+        ({"table": "orders", "schema": "sales", "privileges": ["CONNECT", "USAGE", "SELECT"]}, None),
+        ({"schema": "sales", "privileges": ["EXECUTE", "CREATE"]}, None),
+    ],
+)
+def test_on_postgresql_a_table_s_grant_names_what_a_table_has(grant: dict[str, object], said: str | None) -> None:
+    """It would be accepted, and the user could do nothing with it."""
+    users = [{"name": "app", "secret": "s", "grants": [grant]}]
+    request = RestoreRequest.parse({"name": "nightly", **AREA, "users": users})
+    found = list(unsupported(request, "aurora-postgresql"))
+    assert len(found) == (said is not None)
+    assert all(f"the user app: grants[0]: {said}" in sentence for sentence in found)
