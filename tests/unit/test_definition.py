@@ -4,6 +4,7 @@ import inspect
 import json
 from typing import Any
 
+import botocore.session
 import pytest
 from statelint.config import Config
 from statelint.linter import Linter
@@ -112,6 +113,22 @@ def test_a_lost_function_is_called_again(task: str) -> None:
     assert {"Lambda.ServiceException", "Lambda.TooManyRequestsException", "Sandbox.Timedout", "States.Timeout"} <= set(
         retried(task)
     )
+
+
+@pytest.mark.parametrize("task", tasks())
+def test_a_function_that_slept_for_weeks_is_waited_for(task: str) -> None:
+    """Lambda takes an idle function's network away, refuses the call that wakes it, and needs a minute or two."""
+    waking = {
+        "ResourceNotReadyException", "ENINotReadyException", "ResourceConflictException", "EC2ThrottledException",
+        "EC2UnexpectedException",
+    }  # fmt: skip
+    invoke = botocore.session.Session().get_service_model("lambda").operation_model("Invoke")
+    assert waking <= {error.name for error in invoke.error_shapes}
+    [retry] = [each for each in STATES[task]["Retry"] if "Lambda.ResourceNotReadyException" in each["ErrorEquals"]]
+    assert {f"Lambda.{name}" for name in waking} <= set(retry["ErrorEquals"])
+    waits = [retry["IntervalSeconds"] * retry["BackoffRate"] ** attempt for attempt in range(retry["MaxAttempts"])]
+    # With full jitter a wait is half as long on average.
+    assert sum(min(wait, retry["MaxDelaySeconds"]) for wait in waits) / 2 > 180
 
 
 def test_mistake_7_no_task_is_given_more_than_it_needs() -> None:
