@@ -156,6 +156,16 @@ def test_a_failure_names_the_first_reasons_and_the_missing_permissions() -> None
     assert error.advice.startswith("You lack iam:CreateRole")
 
 
+def test_a_quota_that_leaves_nothing_to_reserve_is_known() -> None:
+    """A new account's: the parameter that makes do without is named."""
+    refused = (
+        "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below "
+        "its minimum value of [10]."
+    )
+    error = failed(stack("ROLLBACK_COMPLETE"), [event("SNSNotificationFunction", "CREATE_FAILED", refused)])
+    assert "--parameter NotificationConcurrency=0" in error.advice
+
+
 def test_schedules_of_the_stack_stay_and_one_of_the_same_name_is_replaced() -> None:
     """Of what the stack had, nothing but schedules and their alarms is carried into the new template."""
     schedule = {"Type": "AWS::Scheduler::Schedule", "Properties": {"State": "ENABLED"}}

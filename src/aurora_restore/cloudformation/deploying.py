@@ -25,6 +25,8 @@ _PATIENCE_POLLS: Final = 100
 _PREFIX: Final = "aurora-restore"
 _STACK: Final = "AWS::CloudFormation::Stack"
 _DENIED: Final = re.compile(r"not authorized to perform: ([a-z0-9-]+:\w+)")
+# What Lambda says where the account's quota is too small to reserve any of it, as in a new account.
+_NO_CONCURRENCY: Final = "UnreservedConcurrentExecution"
 _FAILED: Final = ("CREATE_FAILED", "UPDATE_FAILED", "DELETE_FAILED")
 # What CloudFormation says of the resources that it stopped because another one failed.
 _CONSEQUENCE: Final = "cancelled"
@@ -170,4 +172,6 @@ def failed(stack: Stack, events: Iterable[Event]) -> FailedByAwsError:
     advice = "Mend that, and run the same command again"
     if missing:
         advice = f"You lack {', '.join(missing)}: docs/reference/deploying.md has the policy that is needed"
+    elif any(_NO_CONCURRENCY in line for line in lines):
+        advice = "Your account's Lambda quota leaves nothing to reserve: add --parameter NotificationConcurrency=0"
     return FailedByAwsError("\n  - ".join([f"{what}:" if lines else what, *lines]), advice=advice)
