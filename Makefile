@@ -23,7 +23,7 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 MAKEFLAGS += --keep-going --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo mariadb test faults check check-format check-lint check-types check-imports check-workflow check-template synth permissions bench bench-embedded bench-orchestration bench-users bench-cold-import format lock clean
+.PHONY: help demo packages test faults check check-format check-lint check-types check-imports check-workflow check-template synth permissions bench bench-embedded bench-orchestration bench-users bench-cold-import format lock clean
 
 help:
 	@echo 'make demo    restore a real database on this machine, start to end (ARGS="--rows 1000000 --keep")'
@@ -42,21 +42,24 @@ help:
 demo: $(INSTALLED)
 	@$(BIN)/aurora-restore demo $(ARGS)
 
-# The tests of Aurora MySQL need MariaDB's server, which no Python package brings: the program alone, no service. Where it
-# cannot be had they are skipped, and say so.
-mariadb:
-	@PATH="$$PATH:/usr/sbin:/usr/local/sbin:/usr/libexec"; \
-	if command -v mariadbd >/dev/null; then exit 0; fi; \
-	as=; test "$$(id -u)" = 0 || as='sudo -n'; \
+# What tests need and no Python package brings: MariaDB's server, the program alone, and pg_cron where PostgreSQL 15 is.
+# Where they cannot be had, those tests are skipped, and say so.
+CRON := /usr/share/postgresql/15/extension/pg_cron.control
+packages:
+	@PATH="$$PATH:/usr/sbin:/usr/local/sbin:/usr/libexec"; wanted=; as=; \
+	command -v mariadbd >/dev/null || wanted=mariadb-server-core; \
+	test ! -x /usr/lib/postgresql/15/bin/postgres || test -e $(CRON) || wanted="$$wanted postgresql-15-cron"; \
+	test -n "$$wanted" || exit 0; \
+	test "$$(id -u)" = 0 || as='sudo -n'; \
 	if command -v apt-get >/dev/null && $$as true 2>/dev/null; then \
-	  echo 'Installing the package mariadb-server-core, for the tests of Aurora MySQL'; \
-	  install="$$as env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends mariadb-server-core"; \
-	  $$install >/dev/null 2>&1 || { $$as apt-get update -qq && $$install; } >/dev/null 2>&1; \
+	  echo "Installing for the tests:" $$wanted; \
+	  install="$$as env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$wanted"; \
+	  $$install >/dev/null 2>&1 || { $$as apt-get update -qq && $$install; } >/dev/null 2>&1 || true; \
 	fi; \
 	command -v mariadbd >/dev/null || echo 'No mariadbd, so the tests of Aurora MySQL are skipped.' \
 	  'Install it as root: apt-get install --no-install-recommends mariadb-server-core'
 
-test: $(INSTALLED) $(INFRA) mariadb
+test: $(INSTALLED) $(INFRA) packages
 	@echo 'Running the tests on $(WORKERS) cores'
 	@rm -f .coverage
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --cov --cov-report= $(ARGS)
