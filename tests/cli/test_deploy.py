@@ -172,7 +172,7 @@ def test_every_mistake_in_the_parameters_is_said_at_once(world: World, code: str
     """Before anything is built, uploaded or made."""
     answer = deploy(code, "--stack", "wrong", "--source-pattern", "Prod", "--parameter", "SubnetId=x", "--yes")
     assert answer.code == 2
-    for expected in ("SourcePattern", "did you mean SubnetIds?", "VpcId", "TargetPattern"):
+    for expected in ("SourcePattern (--source-pattern)", "did you mean SubnetIds?", "VpcId (--vpc)", "TargetPattern"):
         assert expected in answer.err
     assert "wrong" not in stacks(world)
 

@@ -87,7 +87,7 @@ def test_every_mistake_in_the_parameters_is_said_at_once() -> None:
         parameters(TEMPLATE, {"Email": "nobody", "Days": "10", "Endpoints": "yes", "Vpc": "vpc-1"}, {})
     assert [(problem.path, problem.expected) for problem in refused.value.problems] == [
         ("Vpc", "one of the template's; did you mean VpcId?"),
-        ("VpcId", "The VPC"),
+        ("VpcId (--vpc)", "The VPC"),
         ("Email", "an address"),
         ("Days", "a number from 1 to 9"),
         ("Endpoints", "true or false"),

@@ -12,6 +12,15 @@ Template = Mapping[str, Any]
 
 # Lambda takes 64 characters for a function's name.
 LONGEST_STACK_NAME: Final = 64 - max(len(f"-{step.function_name}") for step in Step)
+# Parameters that the command deploy has an option for.
+_OPTIONS: Final = {
+    "VpcId": "--vpc",
+    "SubnetIds": "--subnets",
+    "TargetPattern": "--target-pattern",
+    "SourcePattern": "--source-pattern",
+    "AlarmEmail": "--email",
+    "ExistingKeyArn": "--key",
+}
 _STACK_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 
 
@@ -52,16 +61,21 @@ def _problems(
         if name in given:
             yield from _refusals(name, given[name], slot)
         elif name not in previous and "Default" not in slot:
-            yield Problem(name, "nothing", str(slot.get("Description") or "a value"))
+            yield Problem(_called(name), "nothing", str(slot.get("Description") or "a value"))
+
+
+def _called(name: str) -> str:
+    """Return a parameter's name, and the option by which people know it."""
+    return f"{name} ({_OPTIONS[name]})" if name in _OPTIONS else name
 
 
 def _refusals(name: str, value: str, slot: Mapping[str, Any]) -> Iterator[Problem]:
     allowed = [str(each) for each in slot.get("AllowedValues", [])]
     pattern = slot.get("AllowedPattern")
     if allowed and value not in allowed:
-        yield Problem(name, value, " or ".join(allowed))
+        yield Problem(_called(name), value, " or ".join(allowed))
     elif pattern and re.fullmatch(pattern, value) is None:
-        yield Problem(name, value or "nothing", str(slot.get("ConstraintDescription") or pattern))
+        yield Problem(_called(name), value or "nothing", str(slot.get("ConstraintDescription") or pattern))
     elif slot["Type"] == "Number":
         yield from _number_refusals(name, value, slot)
 
