@@ -15,7 +15,7 @@ from aurora_restore.operation import Operation, OperationStatus, Step, StepRecor
 NAMESPACE = "AuroraRestore"
 
 # A target that nobody has restored for so long is no longer measured; an alarm on it has fired long before.
-_FORGOTTEN_AFTER = timedelta(days=40)
+FORGOTTEN_AFTER = timedelta(days=40)
 _GIB = 1 << 30
 
 
@@ -178,7 +178,7 @@ def of_survey(
     yield Measurement(Metric.OPERATION_AGE_MINUTES, _longest_minutes(running))
     yield Measurement(Metric.LOCK_AGE_MINUTES, _longest_minutes(locked))
     for target, ended_at in _newest_restores(known).items():
-        if now - ended_at < _FORGOTTEN_AFTER:
+        if now - ended_at < FORGOTTEN_AFTER:
             hours = (now - ended_at) / timedelta(hours=1)
             yield Measurement(Metric.RESTORE_AGE_HOURS, hours, (Dimension.TARGET, target))
 

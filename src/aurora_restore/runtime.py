@@ -145,7 +145,7 @@ class Function:
         return self._result(operation, verdict, wait_seconds(operation.quiet_s(self._step, now)))
 
     def _watch(self, event: Event, world: World) -> Result:
-        seen = survey(world.store.state)
+        seen = survey(world.store.state, since=world.clock.now() - measurements.FORGOTTEN_AFTER)
         since = [lock.acquired_at for lock in seen.locks]
         self._measure(event, measurements.of_survey(seen.operations, since, world.clock.now()))
         reason = f"{len(seen.operations)} operations and {len(since)} locks were looked at"

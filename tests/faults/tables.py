@@ -18,7 +18,7 @@ from tests.faults.evidence import Item
 _KEYS: Mapping[str, tuple[str, ...]] = {"state": ("id",), "audit": ("operation_id", "sequence")}
 # The sort key of the State table's one index.
 _INDEXED = "requested_at"
-_CLAUSE = re.compile(r"(attribute_not_exists)\((#\w+)\)|(#\w+) = (:\w+)")
+_CLAUSE = re.compile(r"(attribute_not_exists)\((#\w+)\)|(#\w+) ([=>]) (:\w+)")
 _TYPE = "com.amazonaws.dynamodb.v20120810#"
 
 Row = dict[str, Any]
@@ -60,7 +60,8 @@ class Tables:
             case "Query":
                 return self._query(parameters)
             case "Scan":
-                return {"Items": [copy.deepcopy(row) for row in self._table(parameters).values()]}
+                found = [row for row in self._table(parameters).values() if _holds("FilterExpression", parameters, row)]
+                return {"Items": copy.deepcopy(found)}
             case "PutItem":
                 self._check(parameters, parameters["Item"])
                 self._write(parameters)
@@ -88,19 +89,8 @@ class Tables:
         return {"Items": found if parameters.get("ScanIndexForward", True) else found[::-1], "Count": len(found)}
 
     def _check(self, write: Mapping[str, Any], keyed: Row) -> None:
-        """Evaluate a condition that is a disjunction of clauses, each alone or in parentheses."""
         row = self._table(write).get(_key(write["TableName"], keyed), {})
-        names, values = write.get("ExpressionAttributeNames", {}), write.get("ExpressionAttributeValues", {})
-        clauses = [each.strip() for each in write.get("ConditionExpression", "").split(" OR ") if each.strip()]
-        held = []
-        for clause in clauses:
-            bare = clause[1:-1] if clause.startswith("(") and clause.endswith(")") else clause
-            read = _CLAUSE.fullmatch(bare)
-            if read is None:
-                raise NotImplementedError(clause)
-            missing, name, compared, value = read.groups()
-            held.append(names[name] not in row if missing else row.get(names[compared]) == values[value])
-        if clauses and not any(held):
+        if not _holds("ConditionExpression", write, row):
             raise _FailedConditionError
 
     def _write(self, write: Mapping[str, Any]) -> None:
@@ -109,6 +99,28 @@ class Tables:
             table[_key(write["TableName"], write["Item"])] = copy.deepcopy(write["Item"])
         else:
             table.pop(_key(write["TableName"], write["Key"]), None)
+
+
+def _holds(expression: str, parameters: Mapping[str, Any], row: Row) -> bool:
+    """Evaluate a condition that is a disjunction of clauses, each alone or in parentheses; none holds always."""
+    clauses = [each.strip() for each in parameters.get(expression, "").split(" OR ") if each.strip()]
+    return not clauses or any(_clause_holds(clause, parameters, row) for clause in clauses)
+
+
+def _clause_holds(clause: str, parameters: Mapping[str, Any], row: Row) -> bool:
+    names, values = parameters.get("ExpressionAttributeNames", {}), parameters.get("ExpressionAttributeValues", {})
+    bare = clause[1:-1] if clause.startswith("(") and clause.endswith(")") else clause
+    read = _CLAUSE.fullmatch(bare)
+    if read is None:
+        raise NotImplementedError(clause)
+    missing, name, compared, sign, value = read.groups()
+    if missing:
+        return names[name] not in row
+    found, asked = row.get(names[compared]), values[value]
+    if sign == "=":
+        return bool(found == asked)
+    # Of different types, none is the greater.
+    return found is not None and found.keys() == asked.keys() and found["S"] > asked["S"]
 
 
 def _key(table: str, keyed: Row) -> tuple[str, ...]:

@@ -16,11 +16,13 @@ from aurora_restore.errors import (
     ResourceNotFoundError,
     SourceWouldChangeError,
 )
-from aurora_restore.operation import Operation, Step, Verdict
+from aurora_restore.names import lock_id
+from aurora_restore.operation import Operation, OperationStatus, Step, Verdict
 from aurora_restore.request import RestoreRequest
 from aurora_restore.store.audit import AuditEvent, EventKind, verify
 from aurora_restore.store.journal import Journal, Store
 from aurora_restore.store.lock import Lock
+from aurora_restore.store.survey import survey
 from tests.steps.world import NOON, WEST, Country
 from tests.unit.test_request import FULL
 
@@ -315,3 +317,19 @@ def test_a_table_is_there_or_not(store: Store) -> None:
     assert not missing.exists()
     with pytest.raises(ResourceNotFoundError, match="ResourceNotFoundException"):
         missing.scan()
+
+
+def test_a_look_sees_locks_and_what_runs_or_has_ended_lately(store: Store, operation: Operation) -> None:
+    """However long the history is: what ended long ago is not answered."""
+    ends = {"long-ago": NOON - timedelta(days=50), "lately": NOON - timedelta(days=3), "runs": None}
+    number = next(_numbers)
+    for name, ended_at in ends.items():
+        status = OperationStatus.RUNNING if ended_at is None else OperationStatus.FAILED
+        changes = {"operation_id": f"{name}-{number}", "status": status, "ended_at": ended_at}
+        Journal(store, operation.with_(**changes), Step.SNAPSHOT_CHECK).note("AcceptRequest", operation.target, "so")
+    lock = Lock(lock_id(WEST, f"looked-at-{number}"), f"runs-{number}", "arn:execution", NOON)
+    store.state.write([store.locks.take(lock)])
+    seen = survey(store.state, since=NOON - timedelta(days=40))
+    ours = {each.operation_id for each in seen.operations} & {f"{name}-{number}" for name in ends}
+    assert ours == {f"lately-{number}", f"runs-{number}"}
+    assert lock in seen.locks

@@ -34,6 +34,23 @@ class Write:
         return {"Delete": {**body, "Key": _to_dynamodb(self.key or {})}}
 
 
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which items are to be answered; all of them are read."""
+
+    condition: str
+    names: Mapping[str, str]
+    values: Mapping[str, Any]
+
+    def render(self) -> dict[str, Any]:
+        """Return it as Scan's parameters."""
+        return {
+            "FilterExpression": self.condition,
+            "ExpressionAttributeNames": dict(self.names),
+            "ExpressionAttributeValues": _to_dynamodb(self.values),
+        }
+
+
 class Table:
     """One table."""
 
@@ -61,9 +78,10 @@ class Table:
         }
         return self._read("query", parameters, limit)
 
-    def scan(self, *, limit: int = 10_000) -> list[Item]:
-        """Return up to ``limit`` items, in no order."""
-        return self._read("scan", {"TableName": self.name}, limit)
+    def scan(self, only: Filter | None = None, *, limit: int = 10_000) -> list[Item]:
+        """Return up to ``limit`` items, in no order; of all that there are, those that pass the filter."""
+        filtering = {} if only is None else only.render()
+        return self._read("scan", {"TableName": self.name, **filtering}, limit)
 
     def _read(self, operation: str, parameters: dict[str, Any], limit: int) -> list[Item]:
         found: list[Item] = []
