@@ -156,6 +156,14 @@ def test_a_failure_names_the_first_reasons_and_the_missing_permissions() -> None
     assert error.advice.startswith("You lack iam:CreateRole")
 
 
+@pytest.mark.parametrize(("status", "is_told"), [("ROLLBACK_COMPLETE", True), ("UPDATE_ROLLBACK_COMPLETE", False)])
+def test_what_a_failed_creation_leaves_is_named(status: str, *, is_told: bool) -> None:
+    """Tables, topic and key are kept even then, and nobody would look for them; an update's are in use."""
+    events = [event("Role", "CREATE_FAILED", "no"), event("StateTable", "DELETE_SKIPPED", "")]
+    assert ("left in the account" in failed(stack(status), events).what) is is_told
+    assert ("StateTable (" in failed(stack(status), events).what) is is_told
+
+
 def test_a_quota_that_leaves_nothing_to_reserve_is_known() -> None:
     """A new account's: the parameter that makes do without is named."""
     refused = (

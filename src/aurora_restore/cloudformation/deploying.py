@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -163,7 +163,7 @@ def failures(events: Iterable[Event]) -> list[Event]:
     ]
 
 
-def failed(stack: Stack, events: Iterable[Event]) -> FailedByAwsError:
+def failed(stack: Stack, events: Sequence[Event]) -> FailedByAwsError:
     """Return the error that says why a stack has failed: every first reason, and every permission that was missing."""
     reasons = [f"{event.logical_id}: {event.reason.rstrip('.')}" for event in failures(events)]
     what = f"the stack {stack.name} is {stack.status}"
@@ -174,4 +174,15 @@ def failed(stack: Stack, events: Iterable[Event]) -> FailedByAwsError:
         advice = f"You lack {', '.join(missing)}: docs/reference/deploying.md has the policy that is needed"
     elif any(_NO_CONCURRENCY in line for line in lines):
         advice = "Your account's Lambda quota leaves nothing to reserve: add --parameter NotificationConcurrency=0"
+    lines.extend(_left_behind(stack, events))
     return FailedByAwsError("\n  - ".join([f"{what}:" if lines else what, *lines]), advice=advice)
+
+
+def _left_behind(stack: Stack, events: Iterable[Event]) -> list[str]:
+    """Return a sentence on what a creation that failed has left: what is to hold data is kept, even if empty."""
+    if not stack.status.startswith("ROLLBACK"):
+        return []
+    left = [f"{event.logical_id} ({event.physical_id})" for event in events if event.status == "DELETE_SKIPPED"]
+    return (
+        [f"left in the account, for you to delete, because no later stack uses it: {', '.join(left)}"] if left else []
+    )
