@@ -1,14 +1,11 @@
-"""Many roles and many databases. What depends on PostgreSQL's version is tested elsewhere, so one server will do."""
+"""Many roles, many databases, and names that are no longer what they were."""
 
-import pytest
 from psycopg import sql
 
 from aurora_restore.database.engine import Login
 from aurora_restore.database.passwords import scram_verifier
 from aurora_restore.database.postgresql import PostgreSQL
 from tests.database.conftest import HOSTILE, NEW_PASSWORD, PRODUCTION_PASSWORD, Database, grant, login, user
-
-pytestmark = pytest.mark.parametrize("production", [None], ids=["wheel"], indirect=True)
 
 _ROLES = """
     DO $$ BEGIN

@@ -156,6 +156,22 @@ def test_any_name_is_only_a_name(restored: Database) -> None:
     assert restored.logins() == ("dba", "other")
 
 
+def test_who_and_what_was_renamed_is_what_it_is_called_now(restored: Database) -> None:
+    """Names are looked up anew in each run: a renamed user is somebody else, and closed."""
+    users = (user("tester", grant("readonly")), user("keeper", grant(privileges=["DELETE"], database="shop")))
+    restored.apply(*users)
+    restored.admin("RENAME USER tester@'%' TO impostor@'%'")
+    restored.admin("CREATE TABLE shop.fresh AS SELECT 1 AS n")
+    restored.admin("RENAME TABLE shop.fresh TO shop.renamed")
+    assert restored.lets_in(login("impostor"))
+    restored.apply(*users)
+    assert restored.logins() == ("dba", "keeper", "tester")
+    assert not restored.lets_in(login("impostor"))
+    assert restored.query(login("tester"), "SELECT n FROM renamed") == [(1,)]
+    assert restored.query(login("keeper"), "DELETE FROM renamed") == []
+    assert restored.apply(*users) == []
+
+
 @pytest.mark.parametrize("password", ["Größe ж 日本", "'; DROP USER dba; --", 'back\\slash"quote`', "x" * 200])
 def test_any_password_is_only_a_password(restored: Database, password: str) -> None:
     """What the secret holds is what logs in."""
