@@ -68,3 +68,56 @@ def test_a_file_that_could_not_travel_is_refused(request_file: Path) -> None:
     more.write_text("-" * (LARGEST_BYTES - 100))
     said = " ".join(aurora_restore("validate", str(request_file)).err.split())
     assert f"bytes as JSON, the texts of SQL files included; expected {LARGEST_BYTES:,} at most" in said
+
+
+def test_what_step_7_could_not_run_is_said_before_anything_starts(request_file: Path) -> None:
+    """Whichever engine it is for: each thing with the file's line, and with the line in the request."""
+    folder = request_file.parent / "sql"
+    (folder / "mask.sql").write_bytes(b"\xef\xbb\xbfSELECT 1;\r\n\\set x 1\r\nBEGIN;\r\nSELECT 2;\r\nCOMMIT;\r\n")
+    (folder / "more.sql").write_text("-- nothing yet\n")
+    request_file.write_text(REQUEST.replace("name: a", "name: 7"))
+    answer = aurora_restore("validate", str(request_file), "--json")
+    told = [(each["line"], each["path"], each["found"]) for each in json.loads(answer.out)["error"]["problems"]]
+    transaction = "begins or ends a transaction, which the pipeline does itself: leave it out"
+    assert answer.code == 2
+    assert told == [
+        (2, "name", "7"),
+        (6, "sql[0].file", r"sql/mask.sql, line 2: \set is a command of psql and no SQL"),
+        (6, "sql[0].file", f"sql/mask.sql, line 3: BEGIN {transaction}"),
+        (6, "sql[0].file", f"sql/mask.sql, line 5: COMMIT {transaction}"),
+        (7, "sql[1].file", "sql/more.sql, line 1: there is no statement in it"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("addition", "said"),
+    [
+        ("", []),
+        ("log_exports: [postgresql]", ["sql/mask.sql, line 1: this statement cannot run in a transaction"]),
+        ('engine_version: "16.4"', ["sql/mask.sql, line 1: this statement cannot run in a transaction"]),
+        ("log_exports: [slowquery]", ["sql/more.sql, line 1: LOAD with this needs the mysql client"]),
+        ('engine_version: "8.0.mysql_aurora.3.08.0"', ["sql/more.sql, line 1: LOAD with this needs the mysql client"]),
+    ],
+)
+def test_what_one_engine_alone_refuses_is_said_where_the_request_is_meant_for_it(
+    request_file: Path, addition: str, said: list[str]
+) -> None:
+    """Else the file may be right: only step 1 knows the source's engine, and refuses it then."""
+    folder = request_file.parent / "sql"
+    (folder / "mask.sql").write_text("VACUUM orders")
+    (folder / "more.sql").write_text("LOAD DATA LOCAL INFILE 'x' INTO TABLE orders")
+    request_file.write_text(REQUEST.replace("region: us-west-2", f"region: us-west-2, {addition}"))
+    answer = validate(request_file)
+    problems = json.loads(answer.out).get("error", {"problems": []})["problems"]
+    assert answer.code == (2 if said else 0)
+    assert [each["found"].partition(": say so")[0] for each in problems] == said
+
+
+def test_a_user_s_field_shows_the_engine_too(request_file: Path) -> None:
+    """What MySQL has no like of is PostgreSQL's request, and the other way round."""
+    (request_file.parent / "sql" / "mask.sql").write_text("VACUUM orders")
+    users = "users: [{name: u, secret: s, settings: {work_mem: 1}}]"
+    request_file.write_text(f"{REQUEST}{users}\n")
+    assert validate(request_file).code == 2
+    request_file.write_text(f"{REQUEST}{users.replace('settings: {work_mem: 1}', 'host: 10.%')}\n")
+    assert validate(request_file).code == 0

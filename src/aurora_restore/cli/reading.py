@@ -12,6 +12,7 @@ import typer
 import yaml
 
 from aurora_restore.cli.sql_files import with_texts
+from aurora_restore.cli.sql_mistakes import sql_mistakes
 from aurora_restore.errors import Problem, RequestError
 from aurora_restore.mistakes import shown
 from aurora_restore.request import RestoreRequest
@@ -43,6 +44,7 @@ def read_request(file: str) -> RestoreRequest:
         request = RestoreRequest.parse(document, origin=text.origin)
     except RequestError as error:
         problems.extend(error.problems)
+    problems.extend(sql_mistakes(document, request))
     if request is not None and not problems:
         return request
     located = [replace(problem, line=_line_of(problem.path, text.lines)) for problem in problems]
