@@ -17,7 +17,7 @@ from aurora_restore.database.engine import (
 )
 from aurora_restore.database.postgresql_script import read_script
 from aurora_restore.database.scripts import Script, Session
-from aurora_restore.database_request import Logins
+from aurora_restore.database_request import Leftover, Logins
 from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError, PreflightError
 from tests.steps.sessions import Contents, FakeSession
 
@@ -33,6 +33,8 @@ class FakeDatabase:
     refuses: str = ""
     # What makes every user impossible, as a grant on a table that is not there.
     impossible: tuple[str, ...] = ()
+    # Came along, and the master may not stop it.
+    unstoppable: Leftover | None = None
     remarked: tuple[str, ...] = ()
     applied: int = 0
     contents: dict[str, Contents] = field(default_factory=dict)
@@ -64,6 +66,8 @@ class FakeDatabase:
         time_left: TimeLeft = endless,  # noqa: ARG002
     ) -> Applied:
         planned = self.plan(endpoint, master, desired)
+        if self.unstoppable is not None and self.unstoppable not in desired.leftovers:
+            raise DatabaseRefusedError(f"{endpoint} refused to stop production's {self.unstoppable}")
         kept = self.roles if desired.logins is Logins.KEEP else {}
         self.roles = {**kept, **{user.name: user for user in desired.users}}
         self.applied += 1

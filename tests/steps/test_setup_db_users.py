@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from aurora_restore.database.engine import Change, ChangeKind, DesiredState, Endpoint, Login
+from aurora_restore.database_request import Leftover
 from aurora_restore.errors import (
     AwsUnavailableError,
     DatabaseRefusedError,
@@ -66,6 +67,40 @@ def test_where_the_logins_are_kept_users_that_cannot_be_close_none(usable: Stage
         stage.call(USERS)
     assert set(stage.database.roles) == {"legacy"}
     assert any("with production's passwords" in sentence for sentence in standing(stage.operation()))
+
+
+@pytest.mark.parametrize("impossible", [(), ("a grant of app names table nix, which is not there",)])
+def test_what_cannot_be_stopped_leaves_no_way_in(usable: Stage, impossible: tuple[str, ...]) -> None:
+    """A subscription that goes on pulling fails the operation; it keeps no login open, and the message says so."""
+    usable.database.impossible = impossible
+    usable.database.unstoppable = Leftover.SUBSCRIPTIONS
+    with pytest.raises(DatabaseRefusedError, match="refused to stop production's subscriptions"):
+        usable.call(USERS)
+    assert usable.database.roles == {}
+    closing = [event.detail for event in usable.events() if event.action == "SetupUsers"][-1]
+    assert closing == "legacy can no longer log in"
+    assert any("Production's logins are closed" in sentence for sentence in standing(usable.operation()))
+    usable.database.impossible, usable.database.unstoppable = (), None
+    assert usable.call(USERS)["status"] == "DONE"
+    assert set(usable.database.roles) == {"app"}
+
+
+def test_what_cannot_be_stopped_closes_nothing_where_logins_are_kept(usable: Stage) -> None:
+    """The request wants them open, whatever fails."""
+    stage = with_users(usable, {"name": "app", "secret": usable.secret}, logins="keep")
+    stage.database.unstoppable = Leftover.SUBSCRIPTIONS
+    with pytest.raises(DatabaseRefusedError):
+        stage.call(USERS)
+    assert set(stage.database.roles) == {"legacy"}
+    assert any("with production's passwords" in sentence for sentence in standing(stage.operation()))
+
+
+def test_logins_that_cannot_be_closed_either_are_warned_of(usable: Stage) -> None:
+    """The first refusal is what is told; nothing is said to be closed that is not."""
+    usable.database.refuses = "role postgres may not do this"
+    with pytest.raises(DatabaseRefusedError, match="role postgres may not do this"):
+        usable.call(USERS)
+    assert any("with production's passwords" in sentence for sentence in standing(usable.operation()))
 
 
 def test_a_secret_is_made_in_the_form_that_rotation_reads(usable: Stage) -> None:
@@ -168,13 +203,6 @@ def test_a_database_that_never_answers_times_out(usable: Stage) -> None:
     usable.database.silent_for = 10_000
     with pytest.raises(StepTimedOutError, match=r"SetupDBUsers has waited for 30 minutes.*does not answer yet"):
         usable.finish(USERS)
-
-
-def test_a_refusal_of_the_database_fails_the_operation(usable: Stage) -> None:
-    """It would be refused again."""
-    usable.database.refuses = "role postgres may not do this"
-    with pytest.raises(DatabaseRefusedError):
-        usable.call(USERS)
 
 
 def test_what_users_can_do_beyond_their_grants_is_reported(usable: Stage) -> None:

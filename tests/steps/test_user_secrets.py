@@ -1,9 +1,9 @@
-"""Users' secrets: one new password an operation, and consumers read it as soon as the database has it."""
+"""Users' secrets: one new password an operation, and nobody reads one that is of no use (any more)."""
 
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,13 +11,18 @@ import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.secretsmanager.models import secretsmanager_backends
 
-from aurora_restore.errors import NotReadyError
+from aurora_restore.database.engine import Applied, DesiredState, Endpoint, Login, TimeLeft, endless
+from aurora_restore.errors import NotReadyError, PreflightError
 from aurora_restore.operation import Step
+from tests.steps.database import FakeDatabase
 from tests.steps.test_setup_db_users import begin_again, with_users
 from tests.steps.world import WEST, Stage, check_promises
 
 USERS = Step.SETUP_DB_USERS
+# Two clusters that consumers may go to so far: one that is still there, and the one that was replaced.
 OLD = '{"username": "app", "password": "testing-old", "host": "old", "pool": 7}'
+SPENT = '{"username": "app", "password": "testing-old", "host": "127.0.0.1", "port": 5544}'
+NOWHERE = '{"username": "app", "password": "testing-old"}'
 
 
 def given(stage: Stage, value: str = OLD) -> str:
@@ -105,17 +110,76 @@ def test_an_empty_secret_gets_its_first_value(usable: Stage) -> None:
     assert usable.database.roles["app"].password == password(usable)
 
 
-def test_consumers_are_told_after_the_database(usable: Stage) -> None:
-    """Until the database has the new password, AWSCURRENT is the old one; afterwards both are the same."""
+@dataclass
+class Watched(FakeDatabase):
+    """Looks at what consumers would read, before and after each change of its users."""
+
+    read: Callable[[], str] = str
+    seen: list[tuple[str, bool]] = field(default_factory=list)
+
+    def apply(self, endpoint: Endpoint, master: Login, desired: DesiredState, time_left: TimeLeft = endless) -> Applied:
+        self._look()
+        try:
+            return super().apply(endpoint, master, desired, time_left)
+        finally:
+            self._look()
+
+    def _look(self) -> None:
+        current = self.read()
+        self.seen.append((current, "app" in self.roles and self.roles["app"].password == current))
+
+
+@pytest.mark.parametrize("value", [SPENT, NOWHERE])
+def test_who_is_led_to_the_new_cluster_reads_what_lets_them_in_from_the_first_moment(usable: Stage, value: str) -> None:
+    """What they read before worked in the old cluster only: at no moment is there a better one than what is read."""
+    given(usable, value)
+    usable.database = watched = Watched(read=lambda: password(usable))
+    usable.call(USERS)
+    (before, no_way), (after, way) = watched.seen
+    assert (before, no_way, way) == (after, False, True)
+    assert after != "testing-old"
+    assert changes(usable) == ["PutSecretValue", "UpdateSecretVersionStage"]
+
+
+def test_who_is_led_elsewhere_reads_what_works_there_until_all_is_set_up(usable: Stage) -> None:
+    """A secret that led to another cluster so far: that one may be alive."""
     given(usable)
-    seen: list[tuple[str, bool]] = []
+    usable.database = watched = Watched(read=lambda: password(usable))
+    usable.call(USERS)
+    assert watched.seen == [("testing-old", False), ("testing-old", False)]
+    assert usable.database.roles["app"].password == password(usable)
 
-    def look(**_: Any) -> None:
-        seen.append((password(usable), usable.database.roles["app"].password == password(usable, "AWSPENDING")))
 
-    with heard(usable, "before-call", "UpdateSecretVersionStage", look):
+def test_a_new_secret_is_right_from_the_first_moment(usable: Stage) -> None:
+    """Its first version is current at once, before the database has the password."""
+    usable.database = watched = Watched(read=lambda: password(usable))
+    usable.call(USERS)
+    assert [works for _, works in watched.seen] == [False, True]
+
+
+@pytest.mark.parametrize("value", [SPENT, OLD])
+def test_users_that_cannot_be_leave_the_secret_as_it_was(usable: Stage, value: str) -> None:
+    """A slip in the request: the new version waits for the next try."""
+    given(usable, value)
+    usable.database.impossible = ("a grant of app names table nix, which is not there",)
+    with pytest.raises(PreflightError):
         usable.call(USERS)
-    assert seen == [("testing-old", True)]
+    assert password(usable) == "testing-old"
+    usable.database.impossible = ()
+    usable.call(USERS)
+    assert usable.database.roles["app"].password == password(usable) != "testing-old"
+    assert len(labels(usable)) == 2
+
+
+@pytest.mark.parametrize("value", [SPENT, OLD])
+def test_consumers_are_told_in_another_call_if_the_time_is_up(usable: Stage, value: str) -> None:
+    """However many users there are: the step goes on with those that are left."""
+    given(usable, value)
+    usable.time_left = lambda: -1 if "PutSecretValue" in changes(usable) else 900
+    assert usable.call(USERS)["status"] == "WAIT"
+    assert password(usable) == "testing-old"
+    usable.time_left = None
+    assert usable.call(USERS)["status"] == "DONE"
     assert usable.database.roles["app"].password == password(usable)
 
 
@@ -168,12 +232,13 @@ class Killer:
             raise SystemExit("killed")
 
 
-def test_killed_at_any_call_it_comes_to_the_same_end(prepared: Callable[[Step | None], Stage]) -> None:
+@pytest.mark.parametrize("value", [SPENT, OLD])
+def test_killed_at_any_call_it_comes_to_the_same_end(prepared: Callable[[Step | None], Stage], value: str) -> None:
     """I4: one new version, whose password the database has and consumers read. Counted: every call was a place."""
     killed = 0
     while True:
         stage = prepared(Step.CHECK_RESTORE_STATUS)
-        old = given(stage)
+        old = given(stage, value)
         killer = Killer(killed + 1)
         with heard(stage, "before-call", "", killer.hear), heard(stage, "after-call", "", killer.hear):
             try:

@@ -32,7 +32,7 @@ from aurora_restore.database.postgresql_plan import DatabaseState, Plan, compare
 from aurora_restore.database.postgresql_proofs import proven
 from aurora_restore.database.postgresql_script import read_script
 from aurora_restore.database.postgresql_session import PostgreSQLSession
-from aurora_restore.database.postgresql_stages import run_closing, run_stages
+from aurora_restore.database.postgresql_stages import run_stages
 from aurora_restore.database.scripts import Script, Session
 from aurora_restore.database.tls import NO_BUNDLE, Tls
 from aurora_restore.errors import DatabaseRefusedError, NotReadyError
@@ -61,12 +61,7 @@ class PostgreSQL:
         """See ``Engine.apply``."""
         plan = self._compare(endpoint, master, desired)
         stages = plan.stages()
-        try:
-            done = list(run_stages(self._connect, endpoint, master, stages, time_left))
-        except DatabaseRefusedError:
-            # I7: what came along and cannot be stopped must not keep production's logins open until somebody comes.
-            run_closing(self._connect, endpoint, master, stages)
-            raise
+        done = list(run_stages(self._connect, endpoint, master, stages, time_left))
         changes = tuple(change for stage in done for change in stage.changes)
         if len(done) < len(stages) or (done and time_left() < 0):
             return Applied(changes, is_whole=False)

@@ -68,14 +68,13 @@ class Plan:
         for database, leftovers in self.leftovers.items():
             yield Stage(database, _STOP_LEFTOVERS, leftovers.actions, leftovers.doubts)
         roles = self.roles
-        yield Stage(MAINTENANCE_DATABASE, _CHANGE_USERS, roles.close, roles.doubts, closes=True)
+        yield Stage(MAINTENANCE_DATABASE, _CHANGE_USERS, roles.close, roles.doubts)
         if roles.close or roles.session_changes:
             yield Stage(
                 MAINTENANCE_DATABASE,
                 _CHANGE_USERS,
                 ends_sessions_of=roles.closed,
                 session_changes=roles.session_changes,
-                closes=True,
             )
         for start in range(0, len(roles.open), _STATEMENTS_A_STAGE):
             actions = roles.open[start : start + _STATEMENTS_A_STAGE]

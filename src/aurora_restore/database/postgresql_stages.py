@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from psycopg import sql
 
-from aurora_restore.database.engine import Change, Endpoint, Login, TimeLeft, endless
+from aurora_restore.database.engine import Change, Endpoint, Login, TimeLeft
 from aurora_restore.database.postgresql_actions import Action
 from aurora_restore.database.postgresql_connection import Connect, PgConnection, open_connection, our_errors
 
@@ -26,8 +26,7 @@ _END_SESSIONS = sql.SQL(
 class Stage:
     """Statements of one transaction; or, with ``ends_sessions_of``, the end of those roles' sessions.
 
-    ``doing`` completes "… refused to …"; ``doubts`` says what a person can do should PostgreSQL refuse. ``closes``: it
-    takes logins away, and is run even if an earlier stage was refused.
+    ``doing`` completes "… refused to …"; ``doubts`` says what a person can do should PostgreSQL refuse.
     """
 
     database: str
@@ -36,7 +35,6 @@ class Stage:
     doubts: tuple[str, ...] = ()
     ends_sessions_of: frozenset[str] = frozenset()
     session_changes: tuple[Change, ...] = ()
-    closes: bool = False
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -57,13 +55,6 @@ def run_stages(
                     return
                 _run(connection, endpoint, stage)
                 yield stage
-
-
-def run_closing(connect: Connect, endpoint: Endpoint, master: Login, stages: Iterable[Stage]) -> None:
-    """Run those stages that take logins away; once more, if they have been run."""
-    closing_stages = [stage for stage in stages if stage.closes]
-    for _ in run_stages(connect, endpoint, master, closing_stages, endless):
-        pass
 
 
 def _run(connection: PgConnection, endpoint: Endpoint, stage: Stage) -> None:

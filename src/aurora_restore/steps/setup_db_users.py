@@ -3,13 +3,14 @@
 Each part may say WAIT when the function's time is up, and goes on at the next call where it stopped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
-from aurora_restore.database.engine import Change, DesiredState, DesiredUser
+from aurora_restore.database.engine import Change, DesiredState, DesiredUser, TimeLeft, endless
 from aurora_restore.database.tls import NOT_VERIFIED, TlsMode
-from aurora_restore.database_request import Logins, User
-from aurora_restore.errors import DatabaseUnreachableError, PreflightError
+from aurora_restore.database_request import Leftover, Logins, User
+from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError, NotReadyError, PreflightError
 from aurora_restore.operation import Counted, Operation, Verdict
 from aurora_restore.steps.checks import verify_all
 from aurora_restore.steps.database_site import Site, open_site
@@ -47,12 +48,10 @@ def _set_up_users(site: Site) -> Verdict | None:
     if prepared is None:
         return Verdict.wait("the users' secrets are being made")
     desired = _desired(site, prepared)
-    if not _apply_or_close(site, desired):
+    if not _apply_or_close(site, desired, prepared.values()):
         return Verdict.wait(f"{site.work.changes} changes are made to the users, and more are to be")
-    for user_secret in prepared.values():
-        if site.budget.is_over:
-            return Verdict.wait("the users are set up; consumers are being told")
-        publish(site.journal, site.secrets, user_secret)
+    if not _publish(site, prepared.values(), spent=False):
+        return Verdict.wait("the users are set up; consumers are being told")
     remarks = [*site.engine.remarks(site.endpoint, site.master, desired)]
     if site.world.tls.mode(site.endpoint.host) is TlsMode.REQUIRED:
         remarks.append(NOT_VERIFIED)
@@ -77,31 +76,71 @@ def _prepare_secrets(site: Site) -> dict[str, UserSecret] | None:
     return prepared
 
 
-def _apply_or_close(site: Site, desired: DesiredState) -> bool:
-    """Apply; where the users cannot be what the request wants, close at least what is open, and then say why.
+def _publish(site: Site, secrets: Iterable[UserSecret], *, spent: bool) -> bool:
+    """Let consumers read the new versions of these, or of the others; return False when the time was up before."""
+    for user_secret in secrets:
+        if user_secret.is_spent is spent:
+            if site.budget.is_over:
+                return False
+            publish(site.journal, site.secrets, user_secret)
+    return True
 
-    A mistake in a grant would leave production's logins open, and its subscriptions running, until somebody comes.
+
+def _apply_or_close(site: Site, desired: DesiredState, secrets: Collection[UserSecret]) -> bool:
+    """Apply; where the database refuses something, close at least what is open, and then say why.
+
+    Something that came along and cannot be stopped would leave production's logins open until somebody comes.
     """
     try:
-        return _apply(site, desired)
+        return _apply_or_stop(site, desired, secrets)
+    except DatabaseRefusedError:
+        _close(site, desired)
+        raise
+
+
+def _apply_or_stop(site: Site, desired: DesiredState, secrets: Collection[UserSecret]) -> bool:
+    """Apply; where the users cannot be what the request wants, stop and close what came along, and then say why."""
+    try:
+        return _apply(site, desired, secrets)
     except PreflightError as error:
         problems = error.problems
-    if not _apply(site, replace(desired, users=(), ownership=())):
+    if not _apply(site, _nobody(desired), ()):
         return False
     site.keep(closed=desired.logins is Logins.ONLY_LISTED)
     raise PreflightError(problems, stands="no user was set up")
 
 
-def _apply(site: Site, desired: DesiredState) -> bool:
+def _apply(site: Site, desired: DesiredState, secrets: Collection[UserSecret]) -> bool:
     """Change what differs; return False when the time was up before all was."""
     planned = site.engine.plan(site.endpoint, site.master, desired)
+    if not _publish(site, secrets, spent=True):
+        return False
+    return _carry_out(site, desired, planned, site.budget.left)
+
+
+def _close(site: Site, desired: DesiredState) -> None:
+    """Close every way in but the master's, if the database lets us: what it has refused already is not asked again."""
+    if desired.logins is Logins.KEEP:
+        return
+    closing = replace(_nobody(desired), leftovers=frozenset(Leftover))
+    with suppress(DatabaseRefusedError, DatabaseUnreachableError, NotReadyError):
+        # However little time is left: it is little work, and cut short it would begin anew with the refusal each time.
+        _carry_out(site, closing, site.engine.plan(site.endpoint, site.master, closing), endless)
+        site.keep(closed=True)
+
+
+def _carry_out(site: Site, desired: DesiredState, planned: Sequence[Change], time_left: TimeLeft) -> bool:
     if not planned:
         return True
     site.journal.intend("SetupUsers", site.cluster_arn, _summary(planned))
-    applied = site.engine.apply(site.endpoint, site.master, desired, site.budget.left)
+    applied = site.engine.apply(site.endpoint, site.master, desired, time_left)
     users = {change.user for change in applied.changes}
     site.keep(changes=site.work.changes + len(applied.changes), users_changed=site.work.users_changed + len(users))
     return applied.is_whole
+
+
+def _nobody(desired: DesiredState) -> DesiredState:
+    return replace(desired, users=(), ownership=())
 
 
 def _desired(site: Site, prepared: dict[str, UserSecret]) -> DesiredState:

@@ -1,7 +1,10 @@
-"""The users' secrets: a new password with each operation, which consumers read as soon as the database has it.
+"""The users' secrets: a new password with each operation, so that nobody reads one that is of no use (any more).
 
-The new version waits as AWSPENDING until the database knows its password; then AWSCURRENT moves to it. Its id follows
-from the operation, so that a step that was killed anywhere finds it again and never makes a third password.
+The new version waits as AWSPENDING. What consumers read until then leads either to the cluster that was replaced, and
+lets nobody in whatever happens: then AWSCURRENT moves just before the database learns the password, and is right from
+the first login on. Or it leads elsewhere, where it may well work: then AWSCURRENT moves when all is set up here. The
+version's id follows from the operation, so that a step that was killed anywhere finds it again and never makes a third
+password.
 """
 
 from collections.abc import Mapping
@@ -25,12 +28,14 @@ _ROTATION_ENGINE = {"aurora-postgresql": "postgres", "aurora-mysql": "mysql"}
 class UserSecret:
     """A user's secret, with the password that the database shall have.
 
-    ``pending`` is the version that is to become current; None where consumers read the right one already.
+    ``pending`` is the version that is to become current; None where consumers read the right one already. ``is_spent``:
+    what they read now leads to the restored cluster, whose database knows production's passwords only.
     """
 
     secret: Secret
     password: Secret
     pending: str | None
+    is_spent: bool = False
 
 
 def refusals(secret: Secret, user: User) -> tuple[str, ...]:
@@ -62,13 +67,13 @@ def prepare(journal: Journal, world: World, secrets: Secrets, user: User, name: 
     if stored is None:
         raise NotReadyError(f"the new version of the secret {name} was made and cannot be seen yet")
     # A secret's first version is current at once, whatever it was to be.
-    return UserSecret(secret, stored, version if secret.current else None)
+    return UserSecret(secret, stored, version if secret.current else None, _leads_here(journal.operation, secret))
 
 
 def publish(journal: Journal, secrets: Secrets, prepared: UserSecret) -> None:
-    """Let consumers read the version whose password the database has now."""
+    """Let consumers read the version whose password the database has, or is about to have."""
     if prepared.pending is not None:
-        why = "the database has the password of the new version"
+        why = "nothing else lets them in" if prepared.is_spent else "the database has the password of the new version"
         intent = journal.intend("UpdateSecretVersionStage", prepared.secret.arn, why)
         if not secrets.make_current(intent, prepared.secret, prepared.pending):
             _expect_current(secrets, prepared.secret.arn, prepared.pending)
@@ -112,6 +117,13 @@ def _value(operation: Operation, user: User, password: str, before: Mapping[str,
         "username": user.name,
         "password": password,
     }
+
+
+def _leads_here(operation: Operation, secret: Secret) -> bool:
+    """Say whether consumers of the secret go to the restored cluster; if they know where from elsewhere, they do."""
+    restored = require(operation.restored, "restored cluster")
+    place = (secret.value.get("host") or restored.endpoint, str(secret.value.get("port") or restored.port))
+    return place == (restored.endpoint, str(restored.port))
 
 
 def _why(user: User, secret: Secret, value: Mapping[str, Any]) -> str:
