@@ -144,6 +144,37 @@ def test_a_schedule_stays_until_its_request_gets_another(
     assert added <= {change["name"] for change in other["changes"] if change["effect"] == "changed"}
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (patterns("shop-*"), ["source.cluster: found orders-prod, which is not among the sources"]),
+        (
+            patterns(target="shop-staging"),
+            [
+                "target.cluster: found orders-staging, which is not among the targets",
+                "users[0].secret: found orders-staging/app, which is not among the secrets",
+                "users[1].secret: found orders-staging/report, which is not among the secrets",
+            ],
+        ),
+        (patterns("orders-*", "*"), ["target.cluster: found orders-staging, which is among the sources, orders-*"]),
+        (
+            [*patterns(), "--parameter", "SecretPattern=*/app"],
+            ["users[1].secret: found orders-staging/report, which is not among the secrets"],
+        ),
+    ],
+)
+def test_a_schedule_that_iam_would_deny_is_refused(
+    world: World, network: list[str], code: str, tmp_path: Path, options: list[str], said: list[str]
+) -> None:
+    """It would fail every night: said before anything is built, uploaded or made, each thing at once."""
+    schedule = f"rate(1 day)={world.request(tmp_path)}"
+    answer = deploy(code, "--stack", "wrong", *network, *options, "--schedule", schedule, "--yes", "--json")
+    assert answer.code == 2
+    assert len(answer.document["error"]["problems"]) == len(said)
+    assert all(f"request.json, {sentence}" in answer.err for sentence in said)
+    assert "wrong" not in stacks(world)
+
+
 def test_without_a_terminal_nobody_is_asked_and_nothing_is_done(world: World, code: str) -> None:
     """A script has to say --yes."""
     answer = deploy(code, "--stack", "unasked", *patterns())

@@ -5,7 +5,6 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
 
 import boto3
 import botocore.session
@@ -16,6 +15,7 @@ from aurora_restore.aws.deployment import Deployment
 from aurora_restore.aws.door import call, demand
 from aurora_restore.aws.keys import Keys
 from aurora_restore.aws.tables import Table
+from aurora_restore.cli.permitted import denied_clusters
 from aurora_restore.cli.pipeline import Pipeline
 from aurora_restore.clusters import Cluster
 from aurora_restore.errors import AuroraRestoreError, ConfigurationError, TransientError
@@ -169,21 +169,9 @@ def _names(deployment: Deployment, request: RestoreRequest) -> Iterator[Check]:
     sources, targets = deployment.source_pattern, deployment.target_pattern
     if sources is None or targets is None or sources == "*":
         return
-    source, target = request.source.cluster, request.target.cluster
-    if not fnmatchcase(source, sources):
-        yield _denied("--source-pattern", f"{source} is not among the sources that the functions may read, {sources}")
-    if not fnmatchcase(target, targets):
-        yield _denied(
-            "--target-pattern", f"{target} is not among the targets that the functions may replace, {targets}"
-        )
-    if fnmatchcase(target, sources):
-        yield _denied("--source-pattern", f"{target} is among the sources, {sources}, which are never replaced")
-
-
-def _denied(option: str, detail: str) -> Check:
-    return Check(
-        "name", Health.FAILED, detail, f"Deploy with another {option}, or have the request name another cluster"
-    )
+    for denial in denied_clusters(request, sources, targets):
+        advice = f"Deploy with {denial.option}, or have the request name another cluster"
+        yield Check("name", Health.FAILED, f"{denial.name} {denial.why}", advice)
 
 
 def _source(request: RestoreRequest, findings: Findings) -> Check:

@@ -22,6 +22,7 @@ from aurora_restore.cli import deploy_options as options
 from aurora_restore.cli.exits import ExitCode
 from aurora_restore.cli.options import DEFAULT_STACK, Json, Region, Stack
 from aurora_restore.cli.output import error_document, print_json, say, stdout
+from aurora_restore.cli.permitted import denied_clusters, denied_secrets
 from aurora_restore.cli.pipeline import reachable
 from aurora_restore.cli.reading import read_request
 from aurora_restore.cli.stack_report import print_changes, progress_for
@@ -42,6 +43,8 @@ from aurora_restore.cloudformation.next_steps import next_steps
 from aurora_restore.cloudformation.parameters import check_stack_name, parameters
 from aurora_restore.cloudformation.patterns import cautions, check_patterns
 from aurora_restore.cloudformation.readiness import Way, watch_command, way_to_deploy
+from aurora_restore.errors import RequestError
+from aurora_restore.request import RestoreRequest
 
 _GOOD = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
 # The domain of AWS's endpoints, where it is not amazonaws.com.
@@ -55,6 +58,7 @@ class Wish:
     stack: str
     given: dict[str, str]
     schedules: dict[str, Resource]
+    scheduled: dict[str, RestoreRequest]
     bucket: str
     bundle: Path | None
     ca_bundle: Path | None
@@ -117,10 +121,9 @@ def deploy(  # noqa: PLR0913  each is an option
     if bundle is not None and ca_bundle is not None:
         raise typer.BadParameter("the bundle holds its own: give it to the command bundle", param_hint="--ca-bundle")
     given = {name: value for name, value in named.items() if value} | _pairs(parameter or [])
-    schedules = {id_: resource for each in schedule or [] for id_, resource in _scheduled(each).items()}
-    wish = Wish(
-        stack, given, schedules, bucket, bundle, bundling.certificates(ca_bundle), yes, allow_replacement, as_json
-    )
+    schedules, scheduled = _scheduled(schedule or [])
+    certificates = bundling.certificates(ca_bundle)
+    wish = Wish(stack, given, schedules, scheduled, bucket, bundle, certificates, yes, allow_replacement, as_json)
     _deploy(wish, _place(region), stdout())
 
 
@@ -134,11 +137,32 @@ def _pairs(written: list[str]) -> dict[str, str]:
     return pairs
 
 
-def _scheduled(written: str) -> dict[str, Resource]:
-    expression, sign, file = written.partition("=")
-    if not sign or not file:
-        raise typer.BadParameter(f"{written} is not EXPRESSION=FILE", param_hint="--schedule")
-    return scheduled(read_request(file), expression.strip())
+def _scheduled(written: list[str]) -> tuple[dict[str, Resource], dict[str, RestoreRequest]]:
+    """Return what the template gets for the schedules, and the request in each file."""
+    resources: dict[str, Resource] = {}
+    requests: dict[str, RestoreRequest] = {}
+    for each in written:
+        expression, sign, file = each.partition("=")
+        if not sign or not file:
+            raise typer.BadParameter(f"{each} is not EXPRESSION=FILE", param_hint="--schedule")
+        requests[file] = read_request(file)
+        resources |= scheduled(requests[file], expression.strip())
+    return resources, requests
+
+
+def _check_scheduled(requests: Mapping[str, RestoreRequest], chosen: Mapping[str, str]) -> None:
+    """Refuse a request that the functions' roles would be denied: it would fail again and again, and by night."""
+    secrets = chosen.get("SecretPattern") or f"{chosen['TargetPattern']}/*"
+    denials = [
+        denial.problem(file)
+        for file, request in requests.items()
+        for denial in (
+            *denied_clusters(request, chosen["SourcePattern"], chosen["TargetPattern"]),
+            *denied_secrets(request, secrets),
+        )
+    ]
+    if denials:
+        raise RequestError(denials, origin="the schedule")
 
 
 def _place(region: str | None) -> Place:
@@ -171,6 +195,7 @@ def _deploy(wish: Wish, place: Place, console: Console) -> None:
     # A stack that somebody has already is theirs: it is told of, and not refused.
     if {"SourcePattern", "TargetPattern"} & set(wish.given):
         check_patterns(chosen["SourcePattern"], chosen["TargetPattern"])
+    _check_scheduled(wish.scheduled, chosen)
     if way is Way.RENEW and found is not None:
         _clear_away(wish, place, found, console)
     bucket = Bucket(place.s3, wish.bucket or f"aurora-restore-{place.account}-{place.region}", account=place.account)
