@@ -252,5 +252,5 @@ def test_passwords_that_did_not_take_hold_are_an_error_however_many_there_are(re
             return super().execute(*([statement.partition(" PASSWORD")[0]] if is_password else arguments), **options)
 
     users = tuple(user(f"user {number}") for number in range(30))
-    with pytest.raises(DatabaseRefusedError, match=r"still to be made: .*gets the password of its secret"):
+    with pytest.raises(DatabaseRefusedError, match=r"still to be made: .*logs in with the password of its secret"):
         PostgreSQL(Forgetful.connect).apply(restored.endpoint, restored.master, DesiredState(users))

@@ -1,7 +1,7 @@
 """What a restored database's users shall be, and the Protocol of an engine that makes them so."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +11,7 @@ from typing import Protocol
 from aurora_restore.database.scripts import Script, Session
 from aurora_restore.database.tls import NO_BUNDLE, Tls
 from aurora_restore.database_request import Grant, Leftover, Logins, OwnershipTransfer
-from aurora_restore.errors import ConfigurationError
+from aurora_restore.errors import ConfigurationError, DatabaseRefusedError, NotReadyError
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,10 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class DesiredUser:
-    """A user who shall be able to log in: with a password or, when ``iam`` is true, with an IAM token."""
+    """A user who shall be able to log in: with a password or, when ``iam`` is true, with an IAM token.
+
+    ``opens``: false for one who is to have everything but a way in, until ``Engine.open``.
+    """
 
     name: str
     password: str | None = field(repr=False)
@@ -47,6 +50,7 @@ class DesiredUser:
     connection_limit: int | None = None
     valid_until: datetime | None = None
     settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    opens: bool = True
 
     def __post_init__(self) -> None:
         """Refuse a user with two ways in, or none."""
@@ -101,6 +105,15 @@ class Applied:
     is_whole: bool = True
 
 
+def expect_nothing_left(endpoint: Endpoint, left: Sequence[Change]) -> None:
+    """Judge what is still to be made after all changes: DatabaseRefusedError, but sessions take a moment to end."""
+    sentences = "; ".join(change.sentence for change in left[:10])
+    if any(change.kind is not ChangeKind.END_SESSIONS for change in left):
+        raise DatabaseRefusedError(f"{endpoint} accepted the changes, but these are still to be made: {sentences}")
+    if left:
+        raise NotReadyError(f"{endpoint} is still ending sessions: {sentences}")
+
+
 # How many seconds an engine may still begin something in: below zero it stops after what it is doing.
 TimeLeft = Callable[[], float]
 
@@ -131,6 +144,15 @@ class Engine(Protocol):
         falls below zero it stops between two transactions, and has made at least one of the changes. One that is whole
         has read everything back. After SQL of the user's has run it must not be called again: that SQL may have made
         what it would take for production's.
+        """
+        ...
+
+    def open(
+        self, endpoint: Endpoint, master: Login, users: Sequence[DesiredUser], time_left: TimeLeft = endless
+    ) -> Applied:
+        """Let users in who have all else already, and read that back; nothing but their ways in is changed.
+
+        Unlike ``apply`` it may be called after SQL of the user's has run.
         """
         ...
 

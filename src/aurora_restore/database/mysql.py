@@ -11,12 +11,13 @@ from pymysql.constants import ER
 from aurora_restore.database.engine import (
     Applied,
     Change,
-    ChangeKind,
     DesiredState,
+    DesiredUser,
     Endpoint,
     Login,
     TimeLeft,
     endless,
+    expect_nothing_left,
 )
 from aurora_restore.database.mysql_accounts import listed_accounts, problems, shown
 from aurora_restore.database.mysql_connection import (
@@ -30,13 +31,13 @@ from aurora_restore.database.mysql_connection import (
     try_login,
 )
 from aurora_restore.database.mysql_dialect import MYSQL, Dialect
-from aurora_restore.database.mysql_plan import Action, Plan, make_plan
+from aurora_restore.database.mysql_plan import Action, Plan, make_plan, opening
 from aurora_restore.database.mysql_script import read_script
 from aurora_restore.database.mysql_server import Server, read_server, session_ids, tables_of
 from aurora_restore.database.mysql_session import MySQLSession
 from aurora_restore.database.scripts import Script
 from aurora_restore.database.tls import NO_BUNDLE, Tls
-from aurora_restore.errors import DatabaseRefusedError, NotReadyError, PreflightError
+from aurora_restore.errors import DatabaseRefusedError, PreflightError
 
 # A killed session takes a moment to go.
 _LOOKS_AT_SESSIONS = 100
@@ -76,6 +77,21 @@ class MySQL:
                     return Applied(tuple(made), is_whole=False)
             self._expect_nothing_left(connection, endpoint, desired)
             return Applied(tuple(made))
+
+    def open(
+        self, endpoint: Endpoint, master: Login, users: Sequence[DesiredUser], time_left: TimeLeft = endless
+    ) -> Applied:
+        """See ``Engine.open``. Stops between two statements: each of them is done for good."""
+        made: list[Change] = []
+        with self._open(endpoint, master) as connection:
+            for changes in _run(connection, endpoint, self._openings(connection, endpoint, users)):
+                made.extend(changes)
+                if time_left() < 0:
+                    return Applied(tuple(made), is_whole=False)
+            if made:
+                left = self._openings(connection, endpoint, users)
+                expect_nothing_left(endpoint, [change for action in left for change in action.changes])
+        return Applied(tuple(made))
 
     def remarks(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[str, ...]:
         """See ``Engine.remarks``."""
@@ -123,6 +139,20 @@ class MySQL:
         if found:
             raise PreflightError(found)
         return make_plan(server, desired, self._dialect, self._random_bytes)
+
+    def _openings(
+        self, connection: MyConnection, endpoint: Endpoint, users: Sequence[DesiredUser]
+    ) -> tuple[Action, ...]:
+        desired = DesiredState(tuple(users))
+        server = self._read(connection, endpoint, desired)
+        listed = listed_accounts(server, desired, self._dialect)
+        gone = [shown(one.name) for one in listed if one.account is None]
+        if gone:
+            raise DatabaseRefusedError(
+                f"{endpoint} has no account {', '.join(gone)} any more",
+                advice="It was there before the files of sql were run: let them leave it as it is",
+            )
+        return tuple(opening(server, listed, self._dialect, self._random_bytes))
 
     def _unmatched(
         self, connection: MyConnection, endpoint: Endpoint, server: Server, desired: DesiredState
@@ -178,13 +208,7 @@ class MySQL:
 
     def _expect_nothing_left(self, connection: MyConnection, endpoint: Endpoint, desired: DesiredState) -> None:
         """Read everything back (I7): who can log in, with which password, and who holds what."""
-        left = self._compare(connection, endpoint, desired).changes
-        if not left:
-            return
-        sentences = "; ".join(change.sentence for change in left[:10])
-        if all(change.kind is ChangeKind.END_SESSIONS for change in left):
-            raise NotReadyError(f"{endpoint} is still ending sessions: {sentences}")
-        raise DatabaseRefusedError(f"{endpoint} accepted the changes, but these are still to be made: {sentences}")
+        expect_nothing_left(endpoint, self._compare(connection, endpoint, desired).changes)
 
 
 def _run(connection: MyConnection, endpoint: Endpoint, actions: Sequence[Action]) -> Iterator[Sequence[Change]]:

@@ -71,7 +71,7 @@ def open_users(server: Server, desired: DesiredState, listed: list[Listed]) -> f
     if desired.logins is Logins.KEEP:
         stay |= {name[0] for name, account in server.accounts.items() if account.lets_in}
         stay -= {one.user.name for one in listed if not one.is_right and one.account is not None}
-    return frozenset(stay | {one.user.name for one in listed if one.is_right})
+    return frozenset(stay | {one.user.name for one in listed if one.is_right and one.user.opens})
 
 
 def problems(server: Server, desired: DesiredState) -> Iterator[str]:
@@ -100,6 +100,8 @@ def _stays(server: Server, desired: DesiredState, name: Name) -> bool:
 
 
 def _is_right(account: Account, user: DesiredUser, dialect: Dialect) -> bool:
+    if not user.opens:
+        return account.is_closed
     if account.locked or account.expired or account.is_role or account.has_old_password:
         return False
     if (user.connection_limit or 0) != account.connection_limit:

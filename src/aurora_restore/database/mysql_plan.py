@@ -58,7 +58,7 @@ def make_plan(
     rest = (
         *_leaving(server, listed, dialect),
         *_stripping(server, listed),
-        *_opening(server, listed, dialect, random),
+        *opening(server, listed, dialect, random),
         *_granting(server, listed),
         *_joining(server, listed, dialect),
     )
@@ -137,26 +137,41 @@ def _leaving(server: Server, listed: Sequence[Listed], dialect: Dialect) -> Iter
             yield Action(statement, (_change(ChangeKind.LEAVE_ROLE, one.name, sentence),))
 
 
-def _opening(
+def opening(
     server: Server, listed: Sequence[Listed], dialect: Dialect, random: Callable[[int], bytes]
 ) -> Iterator[Action]:
+    """Yield what lets users in; those who are not to open yet are made, and locked."""
+
     def clause(one: Listed) -> str:
         password = one.user.password
+        if not one.user.opens:
+            return f"{account(*one.name)} {as_stored(server.default_plugin, nobodys_verifier(server.default_plugin))}"
         if password is None:
             return f"{account(*one.name)} {as_stored(dialect.iam_plugin, IAM_STORED)}"
         stored = verifier(server.default_plugin, password, random(SALT_BYTES))
         return f"{account(*one.name)} {as_stored(server.default_plugin, stored)}"
 
-    for is_new, verb in ((False, "ALTER USER"), (True, "CREATE USER IF NOT EXISTS")):
-        todo = [one for one in listed if not one.is_right and (one.account is None) is is_new]
+    for verb, state, todo in _kinds_of_opening(listed):
         for limit, those in _by_limit(todo):
             for batch in _batches(those):
                 clauses = ", ".join(clause(one) for one in batch)
-                statement = f"{verb} {clauses} WITH MAX_USER_CONNECTIONS {limit} ACCOUNT UNLOCK"
+                statement = f"{verb} {clauses} WITH MAX_USER_CONNECTIONS {limit} ACCOUNT {state}"
                 yield Action(statement, tuple(_opened(one) for one in batch))
 
 
+def _kinds_of_opening(listed: Sequence[Listed]) -> Iterator[tuple[str, str, list[Listed]]]:
+    todo = [one for one in listed if not one.is_right]
+    there = [one for one in todo if one.account is not None]
+    new = [one for one in todo if one.account is None]
+    # One that is there and not to open yet is closed already.
+    yield "ALTER USER", "UNLOCK", [one for one in there if one.user.opens]
+    yield "CREATE USER IF NOT EXISTS", "UNLOCK", [one for one in new if one.user.opens]
+    yield "CREATE USER IF NOT EXISTS", "LOCK", [one for one in new if not one.user.opens]
+
+
 def _opened(one: Listed) -> Change:
+    if not one.user.opens:
+        return _change(ChangeKind.CREATE_USER, one.name, f"{shown(one.name)} is made, and cannot log in yet")
     way = "a password" if one.user.password is not None else "IAM"
     if one.account is None:
         return _change(ChangeKind.CREATE_USER, one.name, f"{shown(one.name)} is made, and logs in with {way}")

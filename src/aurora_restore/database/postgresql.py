@@ -1,7 +1,7 @@
 """PostgreSQL's users: compares what they are with what they shall be, changes the difference, and reads it back."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg
@@ -9,13 +9,15 @@ import psycopg
 from aurora_restore.database.engine import (
     Applied,
     Change,
-    ChangeKind,
     DesiredState,
+    DesiredUser,
     Endpoint,
     Login,
     TimeLeft,
     endless,
+    expect_nothing_left,
 )
+from aurora_restore.database.postgresql_actions import Action
 from aurora_restore.database.postgresql_cluster import Cluster, read_cluster
 from aurora_restore.database.postgresql_connection import (
     MAINTENANCE_DATABASE,
@@ -28,14 +30,14 @@ from aurora_restore.database.postgresql_connection import (
     try_login,
 )
 from aurora_restore.database.postgresql_objects import public_privileges
-from aurora_restore.database.postgresql_plan import DatabaseState, Plan, compare, read_database
+from aurora_restore.database.postgresql_plan import CHANGE_USERS, DatabaseState, Plan, compare, read_database
 from aurora_restore.database.postgresql_proofs import proven
+from aurora_restore.database.postgresql_roles import plan_opening
 from aurora_restore.database.postgresql_script import read_script
 from aurora_restore.database.postgresql_session import PostgreSQLSession
-from aurora_restore.database.postgresql_stages import run_stages
+from aurora_restore.database.postgresql_stages import Stage, run_stages, stages_of
 from aurora_restore.database.scripts import Script, Session
 from aurora_restore.database.tls import NO_BUNDLE, Tls
-from aurora_restore.errors import DatabaseRefusedError, NotReadyError
 
 SALT_BYTES = 16
 
@@ -60,14 +62,25 @@ class PostgreSQL:
     def apply(self, endpoint: Endpoint, master: Login, desired: DesiredState, time_left: TimeLeft = endless) -> Applied:
         """See ``Engine.apply``."""
         plan = self._compare(endpoint, master, desired)
-        stages = plan.stages()
-        done = list(run_stages(self._connect, endpoint, master, stages, time_left))
-        changes = tuple(change for stage in done for change in stage.changes)
-        if len(done) < len(stages) or (done and time_left() < 0):
-            return Applied(changes, is_whole=False)
-        if done:
-            self._expect_nothing_left(endpoint, master, desired, plan.roles.new_passwords)
-        return Applied(changes)
+        applied = self._run(endpoint, master, plan.stages(), time_left)
+        if applied.is_whole and applied.changes:
+            # Everything (I7): who can log in, with which password, and who holds what.
+            left = self._compare(endpoint, master, desired, plan.roles.new_passwords)
+            expect_nothing_left(endpoint, left.changes)
+        return applied
+
+    def open(
+        self, endpoint: Endpoint, master: Login, users: Sequence[DesiredUser], time_left: TimeLeft = endless
+    ) -> Applied:
+        """See ``Engine.open``."""
+        openings = self._openings(endpoint, master, users)
+        stages = tuple(stages_of(MAINTENANCE_DATABASE, CHANGE_USERS, openings))
+        applied = self._run(endpoint, master, stages, time_left)
+        if applied.is_whole and applied.changes:
+            written = frozenset(change.user for change in applied.changes)
+            left = self._openings(endpoint, master, users, written)
+            expect_nothing_left(endpoint, [change for action in left for change in action.changes])
+        return applied
 
     def remarks(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[str, ...]:
         """See ``Engine.remarks``."""
@@ -121,17 +134,17 @@ class PostgreSQL:
         with self._open(endpoint, master, database) as connection, our_errors(endpoint, "show its objects"):
             return read_database(connection, desired)
 
+    def _openings(
+        self, endpoint: Endpoint, master: Login, users: Sequence[DesiredUser], written: frozenset[str] = frozenset()
+    ) -> tuple[Action, ...]:
+        cluster = self._read_cluster(endpoint, master)
+        return plan_opening(cluster, users, proven(self._connect, endpoint, cluster, users, written), self._salt)
+
+    def _run(self, endpoint: Endpoint, master: Login, stages: Sequence[Stage], time_left: TimeLeft) -> Applied:
+        done = list(run_stages(self._connect, endpoint, master, stages, time_left))
+        changes = tuple(change for stage in done for change in stage.changes)
+        is_cut_short = len(done) < len(stages) or (bool(done) and time_left() < 0)
+        return Applied(changes, is_whole=not is_cut_short)
+
     def _salt(self) -> bytes:
         return self._random_bytes(SALT_BYTES)
-
-    def _expect_nothing_left(
-        self, endpoint: Endpoint, master: Login, desired: DesiredState, written: frozenset[str]
-    ) -> None:
-        """Read everything back (I7): who can log in, with which password, and who holds what."""
-        left = self._compare(endpoint, master, desired, written).changes
-        if not left:
-            return
-        sentences = "; ".join(change.sentence for change in left[:10])
-        if all(change.kind is ChangeKind.END_SESSIONS for change in left):
-            raise NotReadyError(f"{endpoint} is still ending sessions: {sentences}")
-        raise DatabaseRefusedError(f"{endpoint} accepted the changes, but these are still to be made: {sentences}")

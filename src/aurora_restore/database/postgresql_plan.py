@@ -20,14 +20,12 @@ from aurora_restore.database.postgresql_ownership import (
 )
 from aurora_restore.database.postgresql_privileges import unmatched
 from aurora_restore.database.postgresql_roles import RolesPlan, plan_roles
-from aurora_restore.database.postgresql_stages import Stage
+from aurora_restore.database.postgresql_stages import STATEMENTS_A_STAGE, Stage, stages_of
 from aurora_restore.errors import PreflightError
 
 _STOP_LEFTOVERS = "stop what came along with production's data"
-_CHANGE_USERS = "change its users"
+CHANGE_USERS = "change its users"
 _CHANGE_OWNERS = "change the owners of its objects"
-# So few that a transaction takes seconds, also where each statement takes fifty times as long as on a laptop.
-_STATEMENTS_A_STAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +66,20 @@ class Plan:
         for database, leftovers in self.leftovers.items():
             yield Stage(database, _STOP_LEFTOVERS, leftovers.actions, leftovers.doubts)
         roles = self.roles
-        yield Stage(MAINTENANCE_DATABASE, _CHANGE_USERS, roles.close, roles.doubts)
+        yield Stage(MAINTENANCE_DATABASE, CHANGE_USERS, roles.close, roles.doubts)
         if roles.close or roles.session_changes:
             yield Stage(
                 MAINTENANCE_DATABASE,
-                _CHANGE_USERS,
+                CHANGE_USERS,
                 ends_sessions_of=roles.closed,
                 session_changes=roles.session_changes,
             )
-        for start in range(0, len(roles.open), _STATEMENTS_A_STAGE):
-            actions = roles.open[start : start + _STATEMENTS_A_STAGE]
-            yield Stage(MAINTENANCE_DATABASE, _CHANGE_USERS, actions, roles.doubts)
+        yield from stages_of(MAINTENANCE_DATABASE, CHANGE_USERS, roles.open, roles.doubts)
         for database, grants in self.grants.items():
             ownership = self.ownership[database]
             yield Stage(database, _CHANGE_OWNERS, ownership.actions, ownership.doubts)
-            for transaction in grants.transactions(_STATEMENTS_A_STAGE):
-                yield Stage(database, _CHANGE_USERS, transaction, grants.doubts)
+            for transaction in grants.transactions(STATEMENTS_A_STAGE):
+                yield Stage(database, CHANGE_USERS, transaction, grants.doubts)
 
 
 def read_database(connection: PgConnection, desired: DesiredState) -> DatabaseState:

@@ -42,4 +42,4 @@ def _let_in(connect: Connect, endpoint: Endpoint, logins: Sequence[Login]) -> fr
 
 def _could(cluster: Cluster, user: DesiredUser) -> bool:
     role = cluster.roles.get(user.name)
-    return role is not None and role.can_login and not role.is_barred
+    return user.opens and role is not None and role.can_login and not role.is_barred

@@ -5,7 +5,7 @@ or has another password from now on, loses the old way in before its sessions en
 user's new way in opens only after that. Killed between the two, the next run finds the role closed and goes on.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -19,8 +19,7 @@ from aurora_restore.database.postgresql_memberships import IAM_ROLE, Memberships
 from aurora_restore.database.postgresql_settings import settings_actions, settings_remarks
 from aurora_restore.database_request import Logins
 
-_LOGIN = sql.SQL("LOGIN")
-_NO_PASSWORD = sql.SQL("PASSWORD NULL")
+_NO_WAY_IN = sql.SQL("NOLOGIN PASSWORD NULL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +46,18 @@ def plan_roles(cluster: Cluster, desired: DesiredState, proven: frozenset[str], 
     return _Roles(cluster, desired, proven, salt).plan()
 
 
+def plan_opening(
+    cluster: Cluster, users: Sequence[DesiredUser], proven: frozenset[str], salt: Callable[[], bytes]
+) -> tuple[Action, ...]:
+    """Return what lets users in who have all else already."""
+    return tuple(_opening(user, salt) for user in users if not settled(cluster, user, proven))
+
+
 def settled(cluster: Cluster, user: DesiredUser, proven: frozenset[str]) -> bool:
     """Say whether a listed user's way in is the desired one."""
     role = cluster.roles.get(user.name)
+    if not user.opens:
+        return role is not None and not role.can_login
     if role is None or not role.can_login or role.is_barred:
         return False
     if user.iam:
@@ -115,10 +123,16 @@ class _Roles:
         for name in sorted(closed):
             if not self.cluster.roles[name].can_login:
                 continue
-            statement = sql.SQL("ALTER ROLE {} NOLOGIN {}").format(sql.Identifier(name), _NO_PASSWORD)
-            change = Change(ChangeKind.TAKE_LOGIN, name, None, f"{name} can no longer log in")
-            # A listed user is only closed for a moment; what a person wants to know is said when it opens.
-            yield Action(statement, (change,) if name in self.unlisted else ())
+            statement = sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(name), _NO_WAY_IN)
+            yield Action(statement, tuple(self._closed(name)))
+
+    def _closed(self, name: str) -> Iterator[Change]:
+        user = self.users.get(name)
+        if user is None:
+            yield Change(ChangeKind.TAKE_LOGIN, name, None, f"{name} can no longer log in")
+        elif not user.opens:
+            yield Change(ChangeKind.CHANGE_USER, name, None, f"{name} cannot log in yet")
+        # Others are only closed for a moment; what a person wants to know is said when they open.
 
     def _session_changes(self, closed: frozenset[str] | set[str]) -> Iterator[Change]:
         for session in self.cluster.sessions:
@@ -134,11 +148,9 @@ class _Roles:
             role = self.cluster.roles.get(user.name)
             if role is None:
                 # Whatever else could be dangerous about a role is off unless it is asked for.
-                statement = sql.SQL("CREATE ROLE {} LOGIN {} {}").format(
-                    sql.Identifier(user.name), self._password(user), _limits(user)
-                )
-                way_in = "an IAM token" if user.iam else "the password of its secret"
-                sentence = f"{user.name} is created and logs in with {way_in}"
+                way_in, word = _way_in(user, self.salt) if user.opens else (_NO_WAY_IN, "cannot log in yet")
+                statement = sql.SQL("CREATE ROLE {} {} {}").format(sql.Identifier(user.name), way_in, _limits(user))
+                sentence = f"{user.name} is created and {word}"
                 yield Action(statement, (Change(ChangeKind.CREATE_USER, user.name, None, sentence),))
             elif words := list(self._changes_of(user, role)):
                 clauses = sql.SQL(" ").join(clause for clause, _ in words)
@@ -147,15 +159,9 @@ class _Roles:
                 yield Action(statement, (Change(ChangeKind.CHANGE_USER, user.name, None, sentence),))
             yield from settings_actions(self.cluster, user)
 
-    def _password(self, user: DesiredUser) -> sql.Composable:
-        if user.password is None:
-            return _NO_PASSWORD
-        return sql.SQL("PASSWORD {}").format(sql.Literal(scram_verifier(user.password, self.salt())))
-
     def _changes_of(self, user: DesiredUser, role: Role) -> Iterator[tuple[sql.Composable, str]]:
-        if user.name in self.unsettled:
-            yield _LOGIN, "" if role.can_login else "can log in"
-            yield self._password(user), "has no password" if user.iam else "gets the password of its secret"
+        if user.name in self.unsettled and user.opens:
+            yield _way_in(user, self.salt)
         yield from self._excess(role)
 
     def _excess(self, role: Role) -> list[tuple[sql.Composable, str]]:
@@ -202,6 +208,19 @@ class _Roles:
                     f"{name} can log in and was left alone, because its name is like those of RDS: if production made"
                     " it, close it in a file of sql (ALTER ROLE … NOLOGIN)"
                 )
+
+
+def _opening(user: DesiredUser, salt: Callable[[], bytes]) -> Action:
+    way_in, word = _way_in(user, salt)
+    statement = sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(user.name), way_in)
+    return Action(statement, (Change(ChangeKind.CHANGE_USER, user.name, None, f"{user.name} {word}"),))
+
+
+def _way_in(user: DesiredUser, salt: Callable[[], bytes]) -> tuple[sql.Composable, str]:
+    if user.password is None:
+        return sql.SQL("LOGIN PASSWORD NULL"), "logs in with an IAM token"
+    verifier = scram_verifier(user.password, salt())
+    return sql.SQL("LOGIN PASSWORD {}").format(sql.Literal(verifier)), "logs in with the password of its secret"
 
 
 def _limits(user: DesiredUser) -> sql.Composed:

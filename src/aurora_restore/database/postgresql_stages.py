@@ -12,6 +12,8 @@ from aurora_restore.database.engine import Change, Endpoint, Login, TimeLeft
 from aurora_restore.database.postgresql_actions import Action
 from aurora_restore.database.postgresql_connection import Connect, PgConnection, open_connection, our_errors
 
+# Also where each statement takes fifty times as long as on a laptop.
+STATEMENTS_A_STAGE = 500
 _SESSION_END_TIMEOUT_MS = 5_000
 # The version with a time limit waits for the session to be gone; PostgreSQL 14 brought it.
 _WAITING_TERMINATE = sql.SQL("pg_terminate_backend(pid, {})").format(sql.Literal(_SESSION_END_TIMEOUT_MS))
@@ -40,6 +42,12 @@ class Stage:
     def changes(self) -> tuple[Change, ...]:
         """The differences that the stage removes."""
         return (*self.session_changes, *(change for action in self.actions for change in action.changes))
+
+
+def stages_of(database: str, doing: str, actions: Sequence[Action], doubts: tuple[str, ...] = ()) -> Iterator[Stage]:
+    """Yield stages that run these statements, so few in each that its transaction takes seconds only."""
+    for start in range(0, len(actions), STATEMENTS_A_STAGE):
+        yield Stage(database, doing, tuple(actions[start : start + STATEMENTS_A_STAGE]), doubts)
 
 
 def run_stages(
