@@ -50,6 +50,26 @@ def test_an_operation_is_run_watched_and_told_to_its_end(world: World, folder: P
     assert audit.code == 0
     assert "an unbroken chain" in audit.out
     assert "DeleteDBCluster (about to)" in audit.out
+    assert "  - staging_app is created and logs in with" in audit.out, "each change to the users has a line"
+
+
+@pytest.mark.parametrize("columns", ["40", "60", "80"])
+def test_no_name_is_broken_however_narrow_the_terminal(
+    world: World, folder: Path, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    """Whoever copies an ARN at night gets all of it, and grep finds it."""
+    events = aurora_restore("audit", "whole", "--json").document["events"]
+    subjects = {event["subject"] for event in events}
+    reasons = [step["reason"] for step in aurora_restore("status", "whole", "--json").document["steps"]]
+    names = {word.rstrip(";") for reason in reasons for word in reason.split() if "orders-staging-" in word}
+    monkeypatch.setenv("COLUMNS", columns)
+    audit, status = aurora_restore("audit", "whole").out, aurora_restore("status", "whole").out
+    history = aurora_restore("history").out
+    assert names
+    assert [subject for subject in subjects if subject not in audit] == []
+    assert [name for name in names if name not in status] == []
+    assert [each["operation_id"] for each in events if each["operation_id"] not in history] == []
+    assert [line for line in history.splitlines() if len(line) > max(60, int(columns))] == []
 
 
 def test_with_json_stdout_is_one_document_and_the_exit_code_the_outcome(world: World, folder: Path) -> None:

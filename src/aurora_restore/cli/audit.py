@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Group
-from rich.padding import Padding
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
 from aurora_restore.cli.options import DEFAULT_STACK, Json, OperationId, Region, Stack
-from aurora_restore.cli.output import print_json, print_table, stdout
+from aurora_restore.cli.output import print_beside, print_json, stdout
 from aurora_restore.cli.pipeline import Pipeline, find_operation, open_pipeline
 from aurora_restore.operation import Operation, Step
 from aurora_restore.store.audit import AuditEvent, EventKind, verify
+
+# Where a name that does not fit beside the time begins.
+_BENEATH = 4
 
 
 def audit(
@@ -33,7 +34,7 @@ def audit(
     pipeline = open_pipeline(stack, region)
     found, events = _read(pipeline, find_operation(pipeline, operation).operation_id)
     if not as_json:
-        print_table(stdout(), _table(events))
+        _print(stdout(), events)
     proof = {"verified": prove(found, events)} if verify else {}
     if as_json:
         listed = [event.model_dump(mode="json") for event in events]
@@ -58,18 +59,29 @@ def _read(pipeline: Pipeline, operation_id: str) -> tuple[Operation, list[AuditE
     return operation, counted if is_later else events
 
 
-def _table(events: Sequence[AuditEvent]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("Time (UTC)", no_wrap=True)
-    table.add_column("What, on what; why", overflow="fold", ratio=1)
+def _print(console: Console, events: Sequence[AuditEvent]) -> None:
+    width = len(str(len(events)))
+    console.print(Text(f"{'#':>{width}}  {'Time (UTC)':<14}  What, on what; why", style="bold"))
+    indent = " " * (width + 18)  # of what stands beside number and time
     step: Step | None = None
     for event in events:
         if event.step is not step:
             step = event.step
-            table.add_row("", "", Text(step or "", style="bold cyan"))
+            console.print(Text(f"{indent}{step or ''}", style="bold cyan"))
         about_to = " (about to)" if event.kind is EventKind.INTENT else ""
-        what = Text.assemble((f"{event.action}{about_to}", "bold"), f" {event.subject}", overflow="fold")
-        why = Padding(Text(event.detail, style="dim", overflow="fold"), (0, 0, 0, 2))
-        table.add_row(str(event.sequence), f"{event.at:%m-%d %H:%M:%S}", Group(what, why))
-    return table
+        head = f"{event.sequence:>{width}}  {event.at:%m-%d %H:%M:%S}  "
+        what = Text.assemble(head, (f"{event.action}{about_to}", "bold"), " ")
+        if what.cell_len + len(event.subject) > console.width:
+            what.rstrip()
+            console.print(what, soft_wrap=True)
+            what = Text(indent)
+        print_beside(console, what, event.subject, beneath=_BENEATH)
+        for line in _details(event):
+            hang = 2 if line.startswith("- ") else 0
+            print_beside(console, Text(f"{indent}  "), line, beneath=_BENEATH + 2, style="dim", hang=hang)
+
+
+def _details(event: AuditEvent) -> list[str]:
+    """Return an event's detail: one line, or one for each change to the users, who may be hundreds."""
+    changes = event.detail.split("; ") if event.action == "SetupUsers" else []
+    return [f"- {change}" for change in changes] if len(changes) > 1 else [event.detail]

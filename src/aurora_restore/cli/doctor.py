@@ -1,7 +1,6 @@
 """Whether everything is in place for a restore: doctor."""
 
 from collections.abc import Iterator
-from textwrap import wrap
 from typing import Annotated
 
 import typer
@@ -11,7 +10,7 @@ from rich.text import Text
 from aurora_restore.cli.checks import Check, Health, of_deployment, of_environment, of_request
 from aurora_restore.cli.exits import ExitCode
 from aurora_restore.cli.options import DEFAULT_STACK, Json, Region, Stack
-from aurora_restore.cli.output import print_json, stdout
+from aurora_restore.cli.output import print_beside, print_json, stdout
 from aurora_restore.cli.pipeline import open_pipeline
 from aurora_restore.cli.reading import read_request
 from aurora_restore.errors import AuroraRestoreError, RequestError
@@ -72,19 +71,7 @@ def _checks(file: str, stack: str, region: str | None) -> Iterator[Check]:
 
 
 def _print(console: Console, check: Check) -> None:
-    head = f"{check.health:<8}{check.name:<{_NAME_WIDTH}} "
-    lines = _lines(console, check.detail, len(head))
-    indent = len(head)
-    if max(map(len, lines)) > console.width - indent:
-        # A name that does not fit beside the check's has a line of its own, whole.
-        lines, indent = ["", *_lines(console, check.detail, 2)], 2
-    console.print(Text.assemble((head[:8], _STYLES[check.health]), f"{head[8:]}{lines[0]}".rstrip()), soft_wrap=True)
-    for line in lines[1:]:
-        console.print(" " * indent + line, soft_wrap=True)
+    head = Text.assemble((f"{check.health:<8}", _STYLES[check.health]), f"{check.name:<{_NAME_WIDTH}} ")
+    print_beside(console, head, check.detail, beneath=2)
     if check.health is not Health.OK and check.advice:
-        for line in _lines(console, f"-> {check.advice}", 8):
-            console.print(" " * 8 + line, soft_wrap=True)
-
-
-def _lines(console: Console, text: str, indent: int) -> list[str]:
-    return wrap(text, console.width - indent, break_long_words=False, break_on_hyphens=False) or [""]
+        print_beside(console, Text(" " * 8), f"-> {check.advice}", beneath=2)

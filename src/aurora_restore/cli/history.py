@@ -7,9 +7,9 @@ import typer
 from aurora_restore import names
 from aurora_restore.cli.documents import summary_document
 from aurora_restore.cli.options import DEFAULT_STACK, Json, Region, Stack
-from aurora_restore.cli.output import print_json, print_table, say, stdout
+from aurora_restore.cli.output import print_json, say, stdout
 from aurora_restore.cli.pipeline import Pipeline, open_pipeline
-from aurora_restore.cli.presentation import operations_table
+from aurora_restore.cli.presentation import print_operations
 from aurora_restore.operation import Operation
 
 _SEARCHED = 10_000
@@ -38,7 +38,7 @@ def history(
             }
         )
     elif found:
-        print_table(stdout(), operations_table(found, states, pipeline.store.clock.now()))
+        print_operations(stdout(), found, states, pipeline.store.clock.now())
     else:
         say(f"No operation on {target} yet." if target else "No operations yet. Start one: aurora-restore run FILE")
 

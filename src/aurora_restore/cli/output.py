@@ -3,14 +3,17 @@
 import json
 import sys
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from aurora_restore.errors import AuroraRestoreError, PlanOutdatedError, RequestError
 
 Document = Mapping[str, Any]
+
+_NARROWEST = 20
 
 
 def stdout() -> Console:
@@ -23,15 +26,30 @@ def stderr() -> Console:
     return Console(markup=False, highlight=False, emoji=False, stderr=True)
 
 
-def print_table(console: Console, table: Table) -> None:
-    """Print a table; on a pipe without the spaces that fill its lines up."""
-    if console.is_terminal:
-        console.print(table)
-        return
-    with console.capture() as capture:
-        console.print(table)
-    for line in capture.get().splitlines():
-        console.print(line.rstrip(), soft_wrap=True)
+def print_beside(console: Console, head: Text, text: str, *, beneath: int, style: str = "", hang: int = 0) -> None:
+    """Print text beside a head, broken between words only: a name is never broken, and can be copied whole.
+
+    Where one is too long to stand beside the head, the text begins on a line of its own, ``beneath`` columns from the
+    left. Its lines after the first are ``hang`` columns further in.
+    """
+    indent = head.cell_len
+    lines = within(text, console.width - indent - hang)
+    if max(map(len, lines)) > console.width - indent - hang:
+        if head.plain.strip():
+            head.rstrip()
+            console.print(head, soft_wrap=True)
+        indent, head = beneath, Text(" " * beneath)
+        lines = within(text, console.width - indent - hang)
+    for number, line in enumerate(lines):
+        whole = Text(" " * (indent + hang)) if number else head.copy()
+        whole.append(line, style)
+        whole.rstrip()
+        console.print(whole, soft_wrap=True)
+
+
+def within(text: str, width: int) -> list[str]:
+    """Return the lines of a text in which no word is broken, one at least: longer words make longer lines."""
+    return wrap(text, max(width, _NARROWEST), break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def say(sentence: str) -> None:

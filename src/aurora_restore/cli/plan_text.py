@@ -1,11 +1,11 @@
 """A plan as a person reads it: sections, 80 columns, names whole."""
 
 from collections.abc import Iterable
-from textwrap import wrap
 
 from rich.console import Console
 from rich.text import Text
 
+from aurora_restore.cli.output import print_beside, within
 from aurora_restore.database_request import Password
 from aurora_restore.estimates import QuotaUse
 from aurora_restore.names import SnapshotRole
@@ -242,22 +242,9 @@ def _wide(console: Console, label: str, value: str) -> None:
 
 
 def _labelled(console: Console, label: str, value: str, *, style: str = "") -> None:
-    lines = _cut(value, console.width - len(label)) or [""]
-    if max(map(len, lines)) > console.width - len(label):
-        # A name that does not fit beside its label has a line of its own.
-        _line(console, label.rstrip())
-        _wrapped(console, value, 4, style=style)
-        return
-    console.print(Text.assemble(label, (lines[0], style)), soft_wrap=True)
-    for line in lines[1:]:
-        console.print(Text(" " * len(label) + line, style=style), soft_wrap=True)
+    print_beside(console, Text(label), value, beneath=4, style=style)
 
 
 def _wrapped(console: Console, text: str, indent: int, *, hang: int = 0, style: str = "") -> None:
-    for number, line in enumerate(_cut(text, console.width - indent - hang)):
+    for number, line in enumerate(within(text, console.width - indent - hang)):
         console.print(Text(" " * (indent + (hang if number else 0)) + line, style=style), soft_wrap=True)
-
-
-def _cut(text: str, width: int) -> list[str]:
-    # A name that is longer than the line stays whole, to be copied.
-    return wrap(text, width, break_long_words=False, break_on_hyphens=False)

@@ -1,15 +1,13 @@
 """Operations as a person reads them: made for 80 columns, and for copying a name out of the terminal."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from textwrap import wrap
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from aurora_restore.cli.output import print_table
-from aurora_restore.cli.progress import steps_table
+from aurora_restore.cli.output import within
+from aurora_restore.cli.progress import print_steps
 from aurora_restore.operation import Operation
 from aurora_restore.steps.announcement import duration, standing, what_to_do
 
@@ -40,7 +38,7 @@ def print_operation(console: Console, operation: Operation, now: datetime, *, st
     _print_origin(console, operation)
     _print_result(console, operation)
     console.print()
-    print_table(console, steps_table(operation, now))
+    print_steps(console, operation, now)
     if operation.failure is not None:
         console.print()
         _print_failure(console, operation)
@@ -51,27 +49,37 @@ def print_operation(console: Console, operation: Operation, now: datetime, *, st
         )
 
 
-def operations_table(operations: Sequence[Operation], states: Mapping[str, str], now: datetime) -> Table:
-    """Return operations as a table of two lines each; ``states`` by id."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("Operation", overflow="fold")
-    table.add_column("State", no_wrap=True)
-    table.add_column("Started (UTC)", no_wrap=True)
-    table.add_column("Took", no_wrap=True, justify="right")
+def print_operations(
+    console: Console, operations: Sequence[Operation], states: Mapping[str, str], now: datetime
+) -> None:
+    """Print operations, each with its target and its failure beneath; ``states`` by id. No name is broken."""
+    width = max(len(operation.operation_id) for operation in operations)
+    titles = Text(f"{'State':<9}  {'Started (UTC)':<16}  {'Took':>11}", style="bold")
+    _print_row(console, Text(f"{'Operation':<{width}}", style="bold"), titles)
     for operation in operations:
         state = states[operation.operation_id]
-        table.add_row(
-            Text.assemble(operation.operation_id, (_beneath(operation), "dim")),
-            Text(state, style=_STYLES[state]),
-            f"{operation.requested_at:%Y-%m-%d %H:%M}",
-            _took(operation, now),
-        )
-    return table
+        when = f"  {operation.requested_at:%Y-%m-%d %H:%M}  {_took(operation, now):>11}"
+        cells = Text.assemble((f"{state:<9}", _STYLES[state]), when)
+        _print_row(console, Text(f"{operation.operation_id:<{width}}"), cells)
+        for line in _beneath(operation):
+            console.print(Text(f"  {line}", style="dim"), soft_wrap=True)
 
 
-def _beneath(operation: Operation) -> str:
-    failure = operation.failure
-    return f"\n  {operation.target}" + (f"\n  {failure.step or 'the execution'}: {failure.error}" if failure else "")
+def _print_row(console: Console, identifier: Text, cells: Text) -> None:
+    """Print a row in one line, or in two where that is too long."""
+    if identifier.cell_len + 2 + cells.cell_len > console.width:
+        identifier.rstrip()
+        console.print(identifier, soft_wrap=True)
+        identifier = Text()
+    row = Text.assemble(identifier, "  ", cells)
+    row.rstrip()
+    console.print(row, soft_wrap=True)
+
+
+def _beneath(operation: Operation) -> Iterator[str]:
+    yield operation.target
+    if operation.failure is not None:
+        yield f"{operation.failure.step or 'the execution'}: {operation.failure.error}"
 
 
 def _took(operation: Operation, now: datetime) -> str:
@@ -148,6 +156,5 @@ def _sentences(console: Console, sentences: Iterable[str]) -> None:
     for sentence in sentences:
         indent = " " * (2 + len(sentence) - len(sentence.lstrip()))
         # An ARN that is longer than the line stays whole, to be copied.
-        lines = wrap(sentence.strip(), console.width - len(indent), break_long_words=False, break_on_hyphens=False)
-        for line in lines:
+        for line in within(sentence.strip(), console.width - len(indent)):
             console.print(Text(indent + line), soft_wrap=True)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from aurora_restore.aws.door import Answer
 from aurora_restore.aws.executions import Executions
+from aurora_restore.cli.output import print_beside
 from aurora_restore.clock import Clock
 from aurora_restore.errors import FailedByAwsError, TransientError
 from aurora_restore.operation import Operation, Step, StepStatus
@@ -229,3 +230,14 @@ def steps_table(operation: Operation, now: datetime, *, brief: bool = False) -> 
         reason = Text(row.reason, no_wrap=is_cut, overflow="ellipsis" if is_cut else "fold")
         table.add_row(row.step, state, row.taken, reason, style=whole_row)
     return table
+
+
+def print_steps(console: Console, operation: Operation, now: datetime) -> None:
+    """Print the nine steps for good: as the table, but that a name in a reason is never broken."""
+    shown = list(rows(operation, now))
+    width = max(len(row.taken) for row in shown)
+    console.print(Text(f"{'Step':<18}  {'State':<7}  {'Time':>{width}}  Reason".rstrip(), style="bold"))
+    for row in shown:
+        state = (f"{row.state:<7}", _STYLES[row.state])
+        head = Text.assemble(f"{row.step:<18}  ", state, f"  {row.taken:>{width}}  ")
+        print_beside(console, head, row.reason, beneath=4)

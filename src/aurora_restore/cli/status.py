@@ -7,9 +7,9 @@ import typer
 
 from aurora_restore.cli.documents import operation_document, summary_document
 from aurora_restore.cli.options import DEFAULT_STACK, Json, Region, Stack
-from aurora_restore.cli.output import print_json, print_table, stdout
+from aurora_restore.cli.output import print_json, stdout
 from aurora_restore.cli.pipeline import Pipeline, find_operation, open_pipeline
-from aurora_restore.cli.presentation import operations_table, print_operation
+from aurora_restore.cli.presentation import print_operation, print_operations
 from aurora_restore.operation import Operation
 
 _LAST = 5
@@ -57,12 +57,12 @@ def _show_all(pipeline: Pipeline, *, as_json: bool) -> None:
         console.print(_NONE_YET)
         return
     if running:
-        print_table(console, operations_table(running, states, now))
+        print_operations(console, running, states, now)
     else:
         console.print("Nothing runs now.")
     if last:
         console.print("\nThe last ones")
-        print_table(console, operations_table(last, states, now))
+        print_operations(console, last, states, now)
 
 
 def _documents(operations: Sequence[Operation], states: Mapping[str, str]) -> list[dict[str, object]]:
