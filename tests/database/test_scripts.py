@@ -53,6 +53,20 @@ def rows(database: Database, table: str = "runs") -> int:
     return counted
 
 
+# Whoever calls one of these operators finds out: equality and order of all types, and a type named text.
+_EVIL = """
+    CREATE SCHEMA evil AUTHORIZATION app; GRANT USAGE ON SCHEMA evil TO PUBLIC; SET ROLE app;
+    DO $do$ DECLARE type text; BEGIN
+        FOREACH type IN ARRAY ARRAY['oid', 'text', 'name', 'int', 'regclass', '"char"'] LOOP
+            EXECUTE format($$CREATE FUNCTION evil.seen(%1$s, %1$s) RETURNS bool LANGUAGE plpgsql
+                AS 'BEGIN RAISE EXCEPTION ''as %%'', current_user; END'$$, type);
+            EXECUTE format('CREATE OPERATOR evil.= (LEFTARG = %1$s, RIGHTARG = %1$s, FUNCTION = evil.seen)', type);
+            EXECUTE format('CREATE OPERATOR evil.< (LEFTARG = %1$s, RIGHTARG = %1$s, FUNCTION = evil.seen)', type);
+        END LOOP;
+    END $do$;
+    CREATE AGGREGATE evil.count(*) (SFUNC = int8inc, STYPE = int8, INITCOND = '99');
+    CREATE DOMAIN evil.text AS pg_catalog.varchar
+"""
 MAKE = "CREATE TABLE public.runs (at timestamptz DEFAULT now());\n"
 ONE = "INSERT INTO public.runs DEFAULT VALUES"
 
@@ -83,6 +97,18 @@ def test_marks_are_not_written_into_somebody_else_s_table(restored: Database) ->
     with pytest.raises(DatabaseRefusedError, match=r"aurora_restore\.progress already, which is app's"):
         run(restored, MAKE)
     assert restored.admin("SELECT to_regclass('public.runs')", "shop") == [(None,)]
+
+
+def test_the_database_s_search_path_gives_nobody_the_master_s_rights(restored: Database) -> None:
+    """Operators of production's owner stand before PostgreSQL's: none of our own statements takes them."""
+    restored.admin(_EVIL, "shop")
+    restored.admin("ALTER DATABASE shop SET search_path = evil, public, pg_catalog")
+    for _ in range(2):
+        assert run(restored, MAKE + ONE)
+        assert rows(restored) == 1
+    with session(restored) as opened:
+        assert opened.marks(NIGHTLY) == {0: 2}
+        opened.forget()
 
 
 def test_a_script_is_all_or_nothing(restored: Database) -> None:
@@ -144,12 +170,21 @@ def test_a_statement_has_its_time(restored: Database) -> None:
     assert (error.line, error.said) == (2, "it took longer than 0.2 s")
 
 
+_SPEAKS_LATE = """
+    CREATE TABLE t (id int);
+    CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the salary is 4711'; END $$;
+    CREATE CONSTRAINT TRIGGER no AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION no();
+    INSERT INTO t VALUES (1)
+"""
 TELLING = (
     f"SELECT CAST('{SALARY} euro' AS int)",
     f"DO $$ BEGIN RAISE EXCEPTION 'the salary is {SALARY}'; END $$",
     f"DO $$ BEGIN EXECUTE format('SELECT %I', '{SALARY}'); END $$",
     f"SELECT 'x' '{SALARY}'",
     "CREATE TABLE p (id int PRIMARY KEY); INSERT INTO p VALUES (4711), (4711)",
+    f"SELECT concat({SALARY[:2]}, {SALARY[2:]}, 'x')::regclass",
+    f"SELECT concat('@', {SALARY[:2]}, {SALARY[2:]})::regoper",
+    _SPEAKS_LATE,
 )
 
 
@@ -159,6 +194,31 @@ def test_a_refusal_tells_no_value(restored: Database) -> None:
         error = refused(restored, statement)
         assert SALARY not in str(error), statement
         assert "SQLSTATE" in error.said, statement
+
+
+REFUSED_LATE = """CREATE TABLE a (id int PRIMARY KEY);
+CREATE TABLE b (id int REFERENCES a DEFERRABLE INITIALLY DEFERRED);
+INSERT INTO b VALUES (1);
+SELECT 1"""
+
+
+def test_what_is_refused_at_the_end_of_the_transaction_is_the_script_s_mistake(restored: Database) -> None:
+    """A deferred constraint speaks at COMMIT: told with the last statement's line, and nothing is left."""
+    error = refused(restored, REFUSED_LATE)
+    assert error.line == 4
+    assert error.said.startswith('at the end of the transaction: insert or update on table "b" violates foreign key')
+    assert restored.admin("SELECT to_regclass('public.a')", "shop") == [(None,)]
+
+
+def test_a_thing_that_is_not_there_is_named_as_the_script_names_it(restored: Database) -> None:
+    """Also where PostgreSQL tells no place in the statement."""
+    for statement, said in {
+        'ALTER TABLE "public" . "Gone" ADD x int': 'relation "public.Gone" does not exist',
+        "DROP ROLE gone": 'role "gone" does not exist',
+        "SET work_memory = 1": 'unrecognized configuration parameter "work_memory"',
+        "DROP FUNCTION gone(int)": "function gone(integer) does not exist",
+    }.items():
+        assert refused(restored, statement).said.startswith(said)
 
 
 def test_a_lost_connection_is_no_refusal(restored: Database) -> None:

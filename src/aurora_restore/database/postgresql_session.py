@@ -1,5 +1,6 @@
 """A session in which scripts run and checks ask, on PostgreSQL: see ``Session``."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import LiteralString, NoReturn
@@ -16,28 +17,38 @@ from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError
 
 _SCHEMA = sql.Identifier("aurora_restore")
 _PROGRESS = sql.Identifier("aurora_restore", "progress")
+# All statements of our own are told where each type, function and operator is: the session has the search path of the
+# database, and an operator of production's owner on it would do whatever that one likes, as the master.
 _MAKE_TABLE = sql.SQL(
-    "CREATE TABLE IF NOT EXISTS {} (operation_id text, number integer, done integer,"
+    "CREATE TABLE IF NOT EXISTS {} (operation_id pg_catalog.text, number integer, done integer,"
     " PRIMARY KEY (operation_id, number))"
 ).format(_PROGRESS)
 # Two calls at once wait for each other here: the one that comes second finds the first one's mark.
 _MARK = sql.SQL(
     "INSERT INTO {} AS p VALUES (%s, %s, %s)"
-    " ON CONFLICT (operation_id, number) DO UPDATE SET done = excluded.done WHERE p.done < excluded.done"
+    " ON CONFLICT (operation_id, number) DO UPDATE SET done = excluded.done"
+    " WHERE p.done OPERATOR(pg_catalog.<) excluded.done"
 ).format(_PROGRESS)
+_MARKS = sql.SQL("SELECT number, done FROM {} WHERE operation_id OPERATOR(pg_catalog.=) %s").format(_PROGRESS)
 _OWNER = """
     SELECT pg_catalog.pg_get_userbyid(c.relowner), current_user FROM pg_catalog.pg_class AS c
-    WHERE c.oid = pg_catalog.to_regclass('aurora_restore.progress')
+    WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass('aurora_restore.progress')
 """
-_HAS_OTHER_THINGS = (
-    "SELECT EXISTS (SELECT FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_namespace AS n ON d.refobjid = n.oid"
-    " WHERE d.refclassid = 'pg_catalog.pg_namespace'::regclass AND n.nspname = 'aurora_restore')"
-)
+_HAS_OTHER_THINGS = """
+    SELECT EXISTS (
+        SELECT FROM pg_catalog.pg_depend AS d
+        JOIN pg_catalog.pg_namespace AS n ON d.refobjid OPERATOR(pg_catalog.=) n.oid
+        WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass
+          AND n.nspname OPERATOR(pg_catalog.=) 'aurora_restore'
+    )
+"""
 _TABLE = """
     SELECT n.nspname, c.relname FROM pg_catalog.pg_class AS c
-    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE c.oid = pg_catalog.to_regclass(%s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+    WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(%s)
+      AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f}'::pg_catalog."char"[])
 """
+_COUNT = sql.SQL("SELECT pg_catalog.count(*) FROM (SELECT FROM {} LIMIT {}) AS counted")
 _CHECK = b"DECLARE aurora_restore_check NO SCROLL CURSOR FOR "
 _FIRST_ROW = b"FETCH FORWARD 1 FROM aurora_restore_check"
 
@@ -48,6 +59,9 @@ _LOST = ("08", "57P")
 _PASSES = {"40001": "a concurrent change", "40P01": "a deadlock", "55P03": "a lock that somebody else holds"}
 # Classes of errors whose first sentence names things only. That of others (22, P0 …) may quote a value (I6).
 _NAMING = frozenset("0A 0L 23 25 28 2B 2D 34 3B 3D 3F 42 44 53 54 55".split())
+# Of things that are not there: a row's text that was taken for a name (``name::regclass``) is named in them, too.
+_MISSING = frozenset("34 3D 3F 42".split())
+_NAMED = re.compile(r'"([^"]*)"|: (.*)')
 _SYNTAX = "42601"
 
 
@@ -65,8 +79,7 @@ class PostgreSQLSession:
         with self._reading():
             if not self._is_marked():
                 return {}
-            query = sql.SQL("SELECT number, done FROM {} WHERE operation_id = %s").format(_PROGRESS)
-            return dict(self._connection.execute(query, [operation_id]).fetchall())
+            return dict(self._connection.execute(_MARKS, [operation_id]).fetchall())
 
     def run(self, statements: Sequence[Statement], mark: Mark | None, timeout_s: Callable[[], float]) -> None:
         """See ``Session.run``."""
@@ -75,7 +88,7 @@ class PostgreSQLSession:
             return
         self._make_room()
         try:
-            with self._transaction():
+            with self._transaction(statements[-1].line):
                 if self._mark(mark):
                     self._execute_all(statements, timeout_s)
         except _NeedsToBeAloneError as refusal:
@@ -111,8 +124,7 @@ class PostgreSQLSession:
             found = self._connection.execute(_TABLE, [table]).fetchone()
             if found is None:
                 return None
-            query = sql.SQL("SELECT count(*) FROM (SELECT FROM {} LIMIT {}) AS counted")
-            counted = self._connection.execute(query.format(sql.Identifier(*found), at_most)).fetchone()
+            counted = self._connection.execute(_COUNT.format(sql.Identifier(*found), at_most)).fetchone()
             return int(counted[0]) if counted else 0
 
     def _make_room(self) -> None:
@@ -182,9 +194,11 @@ class PostgreSQLSession:
         place = int(failure.error_field(DiagnosticField.STATEMENT_POSITION) or 0)
         if place:
             line += statement.decode()[offset : place - 1].count("\n")
-        is_inner = failure.error_field(DiagnosticField.INTERNAL_QUERY) is not None
         said = (failure.error_field(DiagnosticField.MESSAGE_PRIMARY) or b"").decode(errors="replace")
-        raise self._failure(state, "" if is_inner else said, line)
+        is_inner = failure.error_field(DiagnosticField.INTERNAL_QUERY) is not None
+        if is_inner or (not place and _names_others(state, said, statement.decode())):
+            said = ""
+        raise self._failure(state, said, line)
 
     def _failure(self, state: str, said: str, line: int) -> Exception:
         if state in _ALONE:
@@ -203,9 +217,18 @@ class PostgreSQLSession:
             yield
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._reading(), self._connection.transaction():
-            yield
+    def _transaction(self, line: int) -> Iterator[None]:
+        """Make one transaction; what is refused at its end, a deferred constraint, is told with ``line``."""
+        try:
+            with self._connection.transaction():
+                yield
+        except psycopg.Error as error:
+            failure = self._failure(error.sqlstate or "", error.diag.message_primary or "", line)
+        else:
+            return
+        if isinstance(failure, StatementError):
+            failure = StatementError(line, f"at the end of the transaction: {failure.said}")
+        raise failure
 
     @contextmanager
     def _undone(self) -> Iterator[None]:
@@ -228,6 +251,18 @@ class _NeedsToBeAloneError(Exception):
     def __init__(self, line: int) -> None:
         self.line = line
         super().__init__(line)
+
+
+def _names_others(state: str, said: str, statement: str) -> bool:
+    """Say whether a refusal without a place in the statement names something that does not stand in it."""
+    if state[:2] not in _MISSING:
+        return False
+    written = _bare(statement)
+    return any(_bare(quoted or last) not in written for quoted, last in _NAMED.findall(said))
+
+
+def _bare(text: str) -> str:
+    return "".join(text.replace('"', "").split()).lower()
 
 
 def _told(state: str, said: str) -> str:
