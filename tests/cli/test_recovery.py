@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from aurora_restore.aws.executions import Executions
 from aurora_restore.cli.exits import ExitCode
 from aurora_restore.embedded import sample
 from aurora_restore.errors import RestoreFailedError
@@ -76,11 +77,34 @@ def test_an_aborted_operation_is_ended_told_and_can_be_resumed(world: World, tmp
 
     twice = aurora_restore("abort", "halted")
     assert twice.code == ExitCode.USAGE
-    assert "there is nothing to stop" in twice.err
+    assert "has ended already (aborted): there is nothing to stop" in twice.err
 
     finished = aurora_restore("resume", "halted", "--json")
     assert finished.code == ExitCode.DONE, finished.err
     assert finished.document["target"]["cluster"] == sample.TARGET
+
+
+def test_an_abort_that_comes_too_late_says_so(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who meant to stop it must not take exit 0 for that."""
+    arrived, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        arrived.set()
+        assert go_on.wait(60)
+
+    def too_late(executions: Executions, execution_arn: str, *, cause: str) -> None:
+        go_on.set()
+        while not executions.has_ended(execution_arn):
+            pass
+
+    monkeypatch.setattr(Executions, "stop", too_late)
+    with before(world, Step.SNS_NOTIFICATION, hold):
+        source = {**sample.request()["source"], "snapshot": "no-such-snapshot"}
+        aurora_restore("run", world.request(tmp_path, name="late", source=source), "--no-watch")
+        assert arrived.wait(60)
+        answer = aurora_restore("abort", "late", "--json")
+    assert answer.code == ExitCode.USAGE
+    assert "has ended already (failed)" in answer.document["error"]["message"]
 
 
 @pytest.mark.parametrize("command", ["resume", "abort"])

@@ -14,7 +14,7 @@ from aurora_restore.cli.presentation import print_outcome
 from aurora_restore.cli.run import watch_to_the_end
 from aurora_restore.clock import SystemClock
 from aurora_restore.errors import ConflictError, EnvironmentUnfitError, PreflightError
-from aurora_restore.operation import Operation, Step
+from aurora_restore.operation import Operation, OperationStatus, Step
 from aurora_restore.steps.aborting import abort as end_aborted
 from aurora_restore.steps.aborting import ask
 from aurora_restore.steps.resuming import obstacles
@@ -42,7 +42,7 @@ def resume(
     found = find_operation(pipeline, operation)
     reasons = tuple(obstacles(found, pipeline.world()))
     if reasons:
-        raise PreflightError(reasons)
+        raise PreflightError(reasons, stands="nothing was started")
     execution_arn = pipeline.executions.start(
         pipeline.deployment.state_machine_arn,
         name=names.resumption(found.operation_id, found.executions + 1),
@@ -69,17 +69,25 @@ def abort(
     pipeline = open_pipeline(stack, region)
     found = find_operation(pipeline, operation)
     if found.has_ended:
-        raise PreflightError([f"{found.operation_id} has {found.status} already: there is nothing to stop"])
+        raise _has_ended(found)
     who = pipeline.clients("sts", pipeline.deployment.region).get_caller_identity()["Arn"]
     why = f"{who} aborted it with aurora-restore abort"
     _write(pipeline, found.operation_id, lambda journal, _: ask(journal, why=why))
     pipeline.executions.stop(found.execution_arn, cause=why)
     _await_end(pipeline, found.execution_arn)
     ended = _write(pipeline, found.operation_id, lambda journal, world: end_aborted(journal, world, why=why))
+    if ended.status is not OperationStatus.ABORTED:
+        raise _has_ended(ended)
     if as_json:
         print_json(operation_document(ended))
     else:
         print_outcome(stdout(), ended)
+
+
+def _has_ended(operation: Operation) -> PreflightError:
+    """Return the refusal; it may have ended while we were about to stop it."""
+    what = f"{operation.operation_id} has ended already ({operation.status}): there is nothing to stop"
+    return PreflightError([what], stands="nothing was stopped")
 
 
 def _await_end(pipeline: Pipeline, execution_arn: str) -> None:
