@@ -4,6 +4,7 @@ import ast
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -100,6 +101,37 @@ def test_a_missing_extra_is_named_with_how_to_install_it(capsys: pytest.CaptureF
     code = main._report_any(ModuleNotFoundError("No module named 'moto'", name="moto"), as_json=False)
     assert code == ExitCode.ENVIRONMENT
     assert "aurora-restore[embedded]" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+@pytest.mark.parametrize("arguments", [["schema"], ["validate", "-", "--json"]])
+def test_a_full_disk_is_a_sentence_on_stderr(arguments: list[str]) -> None:
+    """No mistake of this program's, and no traceback, though the error's own document cannot be written either."""
+    program = f"from aurora_restore.cli.main import main; main({arguments})"
+    request = b"{name: a, source: {cluster: a, region: us-east-1}, target: {cluster: b, region: us-east-1}}"
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", program], input=request, stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    said = ended.stderr.decode()
+    assert ended.returncode == ExitCode.ENVIRONMENT
+    assert said.startswith("Error: No space left on device: not all could be written")
+    assert len(said.splitlines()) == 1
+
+
+def test_ctrl_c_before_it_has_begun_is_no_traceback() -> None:
+    """Whoever sees at once what they have mistyped."""
+    interrupting = "class Finder:\n def find_spec(self, name, *_):\n  if name == 'typer': raise KeyboardInterrupt"
+    program = f"import sys\n{interrupting}\nsys.meta_path.insert(0, Finder())\nimport aurora_restore.cli.main"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (ExitCode.INTERRUPTED, b"")
+
+
+def test_without_a_stdout_a_command_does_what_it_does() -> None:
+    """As cron and some supervisors start programs."""
+    program = "import sys; sys.stdout = None\nfrom aurora_restore.cli.main import main; main(['schema'])"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_a_reader_that_goes_away_is_no_error_of_ours() -> None:

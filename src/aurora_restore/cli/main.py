@@ -1,22 +1,28 @@
 """The entry point: finds the command, runs it, and turns whatever goes wrong into a sentence and an exit code."""
 
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
-import typer
-from typer.core import TyperGroup
-from typer.main import get_command
+try:
+    import typer
+    from typer.core import TyperGroup
+    from typer.main import get_command
 
-from aurora_restore import __version__
-from aurora_restore.errors import AuroraRestoreError, EnvironmentUnfitError, UnexpectedError
+    from aurora_restore import __version__
+    from aurora_restore.errors import AuroraRestoreError, EnvironmentUnfitError, UnexpectedError
+except KeyboardInterrupt:  # this is most of the time that a wrong command takes
+    raise SystemExit(130) from None
 
 PROGRAM = "aurora-restore"
 _TRACEBACK = "AURORA_RESTORE_TRACEBACK"
+# What a disk says that takes no more.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,14 @@ for _command in COMMANDS:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit the process; no traceback reaches the user."""
+    # Closed, as cron may leave them: they take what is written all the same.
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
     sys.exit(_run(sys.argv[1:] if arguments is None else list(arguments)))
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123  to the end of the process
 
 
 def _run(arguments: list[str]) -> int:
@@ -117,11 +130,15 @@ def _run(arguments: list[str]) -> int:
     except (BrokenPipeError, SystemExit):
         # Nobody reads stdout any more (typer and rich then exit by themselves): whoever read it has seen enough, and
         # Python must not complain about it when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_stdout()
         code = 141
     except Exception as error:  # noqa: BLE001
         code = _report_any(error, as_json="--json" in arguments)
     return code if isinstance(code, int) else 0
+
+
+def _forget_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report_any(error: Exception, *, as_json: bool) -> int:
@@ -132,6 +149,8 @@ def _report_any(error: Exception, *, as_json: bool) -> int:
             return _report(error, as_json=as_json)
         case ModuleNotFoundError():
             return _report_missing_module(error, as_json=as_json)
+        case OSError() if error.errno in _FULL:
+            return _report_full(error)
         case _:
             return _report_unforeseen(error, as_json=as_json)
 
@@ -167,6 +186,16 @@ def _report_missing_module(error: ModuleNotFoundError, *, as_json: bool) -> int:
         advice="Install it: pip install 'aurora-restore[embedded]'",
     )
     return _report(unfit, as_json=as_json)
+
+
+def _report_full(error: OSError) -> int:
+    """Say it on stderr alone: stdout may be what is full."""
+    _forget_stdout()
+    full = EnvironmentUnfitError(
+        f"{error.strerror}: not all could be written, to stdout or to a file",
+        advice=f"Make room. What was started goes on: {PROGRAM} status",
+    )
+    return _report(full, as_json=False)
 
 
 def _report_unforeseen(error: Exception, *, as_json: bool) -> int:
