@@ -172,8 +172,14 @@ class Engine(Protocol):
         """Return a file of SQL taken apart into its statements. Asks no server."""
         ...
 
-    def session(self, endpoint: Endpoint, login: Login, database: str) -> AbstractContextManager[Session]:
-        """Open a session with the user's own settings, for scripts and checks; it is closed at the end of the block."""
+    def session(
+        self, endpoint: Endpoint, login: Login, database: str, master: Login | None = None
+    ) -> AbstractContextManager[Session]:
+        """Open a session with the user's own settings, for scripts and checks; it is closed at the end of the block.
+
+        ``master``: who ends a statement that takes too long, where that needs a connection of its own, and the user may
+        have no second one. Unset: the user.
+        """
         ...
 
 

@@ -115,12 +115,15 @@ class MySQL:
         return read_script(text)
 
     @contextmanager
-    def session(self, endpoint: Endpoint, login: Login, database: str) -> Iterator[MySQLSession]:
+    def session(
+        self, endpoint: Endpoint, login: Login, database: str, master: Login | None = None
+    ) -> Iterator[MySQLSession]:
         """See ``Engine.session``."""
 
         def interrupt(connection_id: int) -> None:
-            # Whoever it is: a user may end statements of its own.
-            with open_connection(self._connect, endpoint, login) as other, our_errors(endpoint, "end a statement"):
+            # A user may end statements of its own, but with connection_limit: 1 has no connection left for it.
+            killer = master or login
+            with open_connection(self._connect, endpoint, killer) as other, our_errors(endpoint, "end a statement"):
                 other.query(f"KILL QUERY {connection_id:d}")
 
         with open_connection(self._connect, endpoint, login, database or None, for_user=True) as connection:

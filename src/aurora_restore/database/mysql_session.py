@@ -152,6 +152,8 @@ class MySQLSession:
             return
         finally:
             timer.cancel()
+            # An interruption that is under way already must not come to meet the next statement.
+            timer.join()
         raise failure
 
     def _failure(self, error: pymysql.MySQLError, statement: Statement, timeout_s: float) -> Exception:

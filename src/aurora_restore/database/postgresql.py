@@ -110,8 +110,14 @@ class PostgreSQL:
         return read_script(text)
 
     @contextmanager
-    def session(self, endpoint: Endpoint, login: Login, database: str) -> Iterator[Session]:
-        """See ``Engine.session``."""
+    def session(
+        self,
+        endpoint: Endpoint,
+        login: Login,
+        database: str,
+        master: Login | None = None,  # noqa: ARG002
+    ) -> Iterator[Session]:
+        """See ``Engine.session``. The server itself ends what takes too long."""
         with open_connection(self._connect, endpoint, login, database, USERS_SETTINGS) as connection:
             yield PostgreSQLSession(connection, endpoint)
 

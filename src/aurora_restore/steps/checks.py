@@ -49,8 +49,9 @@ def _keep(site: Site, finding: Finding) -> None:
 
 def _look(site: Site, check: Verification, name: str) -> Finding:
     user = site.operation.wanted.asking_user(check)
+    login, database = _login(site, user), site.database(check.database)
     try:
-        with site.engine.session(site.endpoint, _login(site, user), site.database(check.database)) as session:
+        with site.engine.session(site.endpoint, login, database, site.master) as session:
             return verify(session, check, name, min(_TIMEOUT_S, site.budget.left()))
     except DatabaseRefusedError as error:
         return Finding(holds=False, sentence=f"{name}: {error}")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from aurora_restore.database.mysql_session import MySQLSession
 from aurora_restore.database.scripts import Mark, Script, StatementError, run_script
 from aurora_restore.errors import DatabaseRefusedError
 from tests.database.mysql.conftest import Database, engine, grant, login, user
@@ -67,6 +68,29 @@ def test_a_statement_that_takes_too_long_is_ended_in_the_server_too(restored: Da
         run(restored, "DELETE FROM orders WHERE SLEEP(60) = 0", timeout_s=0.2)
     running = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'DELETE FROM orders%'"
     assert restored.admin(running) == [(0,)]
+
+
+def test_a_user_s_only_connection_is_ended_by_the_master(restored: Database) -> None:
+    """connection_limit: 1 leaves the user no second one to end its statement by."""
+    restored.apply(user("single", grant("readonly"), connection_limit=1))
+    with (
+        engine().session(restored.endpoint, login("single"), "shop", restored.master) as session,
+        pytest.raises(StatementError, match="it took longer than 0 s"),
+    ):
+        session.answer("SELECT SLEEP(60)", 0.1)
+
+
+def test_an_interruption_that_comes_too_late_meets_no_other_statement(restored: Database) -> None:
+    """The statement ends by itself while the other connection is being opened: the next one is left alone."""
+
+    def slowly(connection_id: int) -> None:
+        restored.admin("DO SLEEP(0.3)")
+        restored.admin(f"KILL QUERY {connection_id}")
+
+    with restored.connect(restored.master) as connection:
+        session = MySQLSession(connection, restored.endpoint, slowly)
+        session.run(script("DO SLEEP(0.2)").statements, None, lambda: 0.05)
+        session.run(script("SELECT SLEEP(0.3)").statements, None, a_minute)
 
 
 def test_an_error_shows_no_data(restored: Database) -> None:
