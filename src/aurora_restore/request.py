@@ -196,7 +196,7 @@ class RestoreRequest(Strict):
         default_factory=list, max_length=1_000, description="Which roles' objects change hands."
     )
     sql: list[SqlScript] = Field(
-        default_factory=list, max_length=100, description="What is run after the users are set up, in this order."
+        default_factory=list, max_length=100, description="What is run before the users are let in, in this order."
     )
     verify: list[Verification] = Field(
         default_factory=list, max_length=100, description="What must hold before anyone is told that it succeeded."

@@ -1,6 +1,6 @@
 """Databases without servers: each volume has its logins, as a server has in its catalogue, and knows its data."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -112,6 +112,18 @@ class Databases:
         volume.logins = {**staying, **_logins(desired)}
         return Applied(planned)
 
+    def open(
+        self,
+        endpoint: Endpoint,
+        master: Login,
+        users: Sequence[DesiredUser],
+        time_left: TimeLeft = endless,  # noqa: ARG002
+    ) -> Applied:
+        volume = self._enter(endpoint, master)
+        closed = [user.name for user in users if volume.logins.get(user.name) != _password(user)]
+        volume.logins |= {user.name: _password(user) for user in users}
+        return Applied(tuple(Change(ChangeKind.CHANGE_USER, name, None, f"{name} logs in") for name in closed))
+
     def remarks(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[str, ...]:  # noqa: ARG002
         self._enter(endpoint, master)
         return ()
@@ -127,7 +139,13 @@ class Databases:
         return read_script(text)
 
     @contextmanager
-    def session(self, endpoint: Endpoint, login: Login, database: str) -> Iterator[Session]:
+    def session(
+        self,
+        endpoint: Endpoint,
+        login: Login,
+        database: str,
+        master: Login | None = None,  # noqa: ARG002
+    ) -> Iterator[Session]:
         volume = self._enter(endpoint, login)
         yield FakeSession(volume.contents.setdefault(database, Contents()), login.user)
 
@@ -154,7 +172,7 @@ class Databases:
 
 
 def _logins(desired: DesiredState) -> Mapping[str, str]:
-    return {user.name: _password(user) for user in desired.users}
+    return {user.name: _password(user) for user in desired.users if user.opens}
 
 
 def _password(user: DesiredUser) -> str:

@@ -22,6 +22,7 @@ from aurora_restore.steps import (
     archive_snapshot,
     check_copy_status,
     check_restore_status,
+    database_users,
     ending,
     setup_db_users,
     snapshot_check,
@@ -251,7 +252,7 @@ DEFECTS: tuple[Defect, ...] = (
         "runs SQL again when it is called again", "I4", "renewal/SetupDBUsers.PutItem.3:killed-before",
         ((FakeSession, "marks", lambda *_: {}), (FakeSession, "run", _run_unmarked)),
     ),
-    Defect("leaves production's logins", "I7", "renewal/nothing", ((setup_db_users, "DesiredState", _keep_logins),)),
+    Defect("leaves production's logins", "I7", "renewal/nothing", ((database_users, "DesiredState", _keep_logins),)),
     Defect(
         "says that lost data is safe", "truth", "operation/copy-disappears-before-the-restore",
         ((announcement, "_about_data", _always_safe),),

@@ -1,8 +1,8 @@
 """A database engine with a memory: roles in a dictionary, as a server has them in its catalogue."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aurora_restore.database.engine import (
     Applied,
@@ -20,6 +20,8 @@ from aurora_restore.database.scripts import Script, Session
 from aurora_restore.database_request import Leftover, Logins
 from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError, PreflightError
 from tests.steps.sessions import Contents, FakeSession
+
+_NO_PASSWORD = ""
 
 
 @dataclass
@@ -49,7 +51,7 @@ class FakeDatabase:
         missing = [
             Change(ChangeKind.CREATE_USER, name, None, f"the user {name} is made")
             for name, user in wanted.items()
-            if self.roles.get(name) != user
+            if self.roles.get(name) != _known(user)
         ]
         extra = [
             Change(ChangeKind.TAKE_LOGIN, name, None, f"{name} can no longer log in")
@@ -69,9 +71,27 @@ class FakeDatabase:
         if self.unstoppable is not None and self.unstoppable not in desired.leftovers:
             raise DatabaseRefusedError(f"{endpoint} refused to stop production's {self.unstoppable}")
         kept = self.roles if desired.logins is Logins.KEEP else {}
-        self.roles = {**kept, **{user.name: user for user in desired.users}}
+        self.roles = {**kept, **{user.name: _known(user) for user in desired.users}}
         self.applied += 1
         return Applied(planned)
+
+    def open(
+        self,
+        endpoint: Endpoint,
+        master: Login,
+        users: Sequence[DesiredUser],
+        time_left: TimeLeft = endless,  # noqa: ARG002
+    ) -> Applied:
+        self._answer(endpoint, master)
+        closed = [user for user in users if not self._lets_in(user)]
+        # Nothing but the way in: what else there is stays.
+        self.roles |= {user.name: replace(self.roles[user.name], password=user.password, opens=True) for user in closed}
+        changes = (Change(ChangeKind.CHANGE_USER, user.name, None, f"{user.name} logs in") for user in closed)
+        return Applied(tuple(changes))
+
+    def _lets_in(self, user: DesiredUser) -> bool:
+        role = self.roles[user.name]
+        return role.opens and role.password == user.password
 
     def remarks(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[str, ...]:  # noqa: ARG002
         self._answer(endpoint, master)
@@ -79,20 +99,27 @@ class FakeDatabase:
 
     def logins(self, endpoint: Endpoint, master: Login) -> tuple[str, ...]:
         self._answer(endpoint, master)
-        return tuple(sorted({master.user, *self.roles}))
+        return tuple(sorted({master.user, *(name for name, role in self.roles.items() if role.opens)}))
 
     def can_log_in(self, endpoint: Endpoint, login: Login, database: str) -> bool:  # noqa: ARG002
         self._answer(endpoint, login)
-        return login.user in self.roles and self.roles[login.user].password == login.password
+        role = self.roles.get(login.user)
+        return role is not None and role.opens and role.password == login.password
 
     def read_script(self, text: str) -> Script:
         return read_script(text)
 
     @contextmanager
-    def session(self, endpoint: Endpoint, login: Login, database: str) -> Iterator[Session]:
+    def session(
+        self,
+        endpoint: Endpoint,
+        login: Login,
+        database: str,
+        master: Login | None = None,  # noqa: ARG002
+    ) -> Iterator[Session]:
         self._answer(endpoint, login)
         role = self.roles.get(login.user)
-        if role is not None and not role.iam and role.password != login.password:
+        if role is not None and (not role.opens or (not role.iam and role.password != login.password)):
             raise DatabaseRefusedError(f"{endpoint} refused to let {login.user} into database {database}")
         yield FakeSession(self.contents.setdefault(database, Contents()), login.user, self.on_statement)
 
@@ -107,3 +134,8 @@ class FakeDatabase:
         if self.refuses:
             raise DatabaseRefusedError(self.refuses)
         self.tried.append((endpoint, login))
+
+
+def _known(user: DesiredUser) -> DesiredUser:
+    """Return what a server remembers: of one who is not to get in yet, no password."""
+    return user if user.opens or user.iam else replace(user, password=_NO_PASSWORD)

@@ -42,6 +42,60 @@ def test_the_files_are_run_in_their_order_and_their_databases(usable: Stage) -> 
     assert usable.database.tried[-1][1].user == "postgres"
 
 
+@pytest.mark.parametrize("password", ["rotate", "keep"])
+def test_nobody_but_the_master_gets_in_before_all_files_are_run(usable: Stage, password: str) -> None:
+    """They may mask what nobody is to see; then the users get in, with what consumers read from that moment on."""
+    given = '{"username": "app", "password": "testing-old", "host": "127.0.0.1", "port": 5544}'
+    usable.client("secretsmanager").create_secret(Name=usable.secret, SecretString=given)
+    with_users(usable, {"name": "app", "secret": usable.secret, "password": password}, sql=TWO_FILES)
+    seen: list[tuple[object, ...]] = []
+
+    def look(_: str) -> None:
+        (role,) = usable.database.roles.values()
+        seen.append((role.name, role.opens, usable.secret_value(usable.secret)["password"]))
+
+    usable.database.on_statement = look
+    result = usable.call(USERS)
+    assert seen == [("app", False, "testing-old")] * 4
+    assert "2 can log in (app, postgres)" in result["reason"]
+    assert usable.operation().logins == ("app", "postgres")
+    role = usable.database.roles["app"]
+    assert (role.opens, role.password) == (True, usable.secret_value(usable.secret)["password"])
+    assert (role.password == "testing-old") is (password == "keep")
+    (_, opening) = [event.detail for event in usable.events() if event.action == "SetupUsers"]
+    assert opening == "app can log in now"
+
+
+def test_a_file_that_fails_keeps_everybody_out(usable: Stage) -> None:
+    """Half masked is not masked: the message says that the users are not let in; resumed, they are."""
+    asking(usable, sql=TWO_FILES)
+    usable.database.contents["other"] = Contents(refused={"ANALYZE": "no (SQLSTATE 42501)"})
+    with pytest.raises(ScriptFailedError) as failed:
+        usable.call(USERS)
+    assert [role.opens for role in usable.database.roles.values()] == [False]
+    usable.fail(failed.value)
+    (message,) = usable.messages()
+    assert "The users of the request are let in when all SQL files are run: not yet." in message["text"]
+    assert "can log in to it" not in message["text"]
+    usable.database.contents["other"].refused.clear()
+    usable.execution = f"{usable.operation_id}.2"
+    usable.run(USERS)
+    assert [role.opens for role in usable.database.roles.values()] == [True]
+
+
+def test_users_are_let_in_at_the_next_call_if_the_time_is_up(usable: Stage) -> None:
+    """However many there are: none of them is forgotten, and no file is run again."""
+    asking(usable, sql=TWO_FILES)
+    last = usable.database.contents.setdefault("other", Contents())
+    usable.time_left = lambda: -1 if "ANALYZE" in last.ran else 900
+    assert usable.call(USERS)["status"] == "WAIT"
+    assert [role.opens for role in usable.database.roles.values()] == [False]
+    usable.time_left = None
+    assert usable.call(USERS)["status"] == "DONE"
+    assert [role.opens for role in usable.database.roles.values()] == [True]
+    assert len(orders(usable).ran) == 2
+
+
 def test_the_audit_has_a_file_s_hash_and_never_its_text(usable: Stage) -> None:
     """I6: nor have the message, the log and the execution's history. The record needs the text, to run it."""
     asking(usable, sql=TWO_FILES)
@@ -106,7 +160,7 @@ def test_killed_at_any_statement_each_is_run_once(prepared: Callable[[Step | Non
             break
         assert len(orders(stage).ran) == 2, deadly
         assert stage.database.contents["other"].ran == ["VACUUM", "ANALYZE"], deadly
-    assert places == 15
+    assert places == 18
 
 
 def test_what_the_function_has_no_time_for_is_done_at_its_next_call(usable: Stage) -> None:

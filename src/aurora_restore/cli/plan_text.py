@@ -158,7 +158,7 @@ def _user(console: Console, user: PlannedUser) -> None:
 
 def _scripts_and_checks(console: Console, plan: Plan) -> None:
     if plan.scripts:
-        _head(console, "SQL that is run then")
+        _head(console, "SQL that is run before they are let in")
     for script in plan.scripts:
         _item(console, "+", f"{script.file} ({script.size_bytes:,} bytes)", style="green")
         _field(console, "SHA-256", script.sha256)

@@ -71,7 +71,8 @@ def _check_logins(site: Site) -> None:
     """Refuse what scripts have opened (I7): it is no more in order because the request brought it."""
     if site.operation.wanted.logins is Logins.KEEP:
         return
-    new = sorted(set(site.engine.logins(site.endpoint, site.master)) - set(site.operation.logins))
+    listed = {user.name for user in site.operation.wanted.users}
+    new = sorted(set(site.engine.logins(site.endpoint, site.master)) - {*site.operation.logins, *listed})
     if new:
         raise ScriptFailedError(
             f"after the SQL files, {', '.join(new)} can log in, and the request does not list them",

@@ -3,169 +3,34 @@
 Each part may say WAIT when the function's time is up, and goes on at the next call where it stopped.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
-from dataclasses import replace
-
-from aurora_restore.database.engine import Change, DesiredState, DesiredUser, TimeLeft, endless
-from aurora_restore.database.tls import NOT_VERIFIED, TlsMode
-from aurora_restore.database_request import Leftover, Logins, User
-from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError, NotReadyError, PreflightError
+from aurora_restore.database_request import Logins
+from aurora_restore.errors import DatabaseUnreachableError
 from aurora_restore.operation import Counted, Operation, Verdict
 from aurora_restore.steps.checks import verify_all
-from aurora_restore.steps.database_site import Site, open_site
+from aurora_restore.steps.database_site import open_site
+from aurora_restore.steps.database_users import let_users_in, set_up_users
 from aurora_restore.steps.scripts import run_scripts
-from aurora_restore.steps.user_secrets import UserSecret, prepare, publish
 from aurora_restore.steps.world import World
 from aurora_restore.store.journal import Journal
-
-# An audit event must stay far below DynamoDB's 400 KB an item.
-_LONGEST_DETAIL = 20_000
 
 
 def run(journal: Journal, world: World) -> Verdict:
     """Compare the users that are wanted with those that are there, and change what differs; then SQL, then checks.
+
+    Where there is SQL, nobody but the master can log in before it has run: it may mask what nobody is to see.
 
     Raises DatabaseRefusedError when the database refuses or somebody who is not listed can still log in,
     ScriptFailedError and VerificationFailedError.
     """
     site = open_site(journal, world)
     try:
-        for part in (_set_up_users, run_scripts, verify_all):
+        for part in (set_up_users, run_scripts, let_users_in, verify_all):
             waiting = part(site)
             if waiting is not None:
                 return waiting
     except DatabaseUnreachableError as error:
         return Verdict.wait(f"the database does not answer yet: {error}")
     return Verdict.done(_reason(site.operation), {Counted.USERS_CHANGED: site.work.users_changed})
-
-
-def _set_up_users(site: Site) -> Verdict | None:
-    """Make users and secrets what they shall be. Never after SQL has run: it may have made what this would undo."""
-    if site.work.users_set:
-        return None
-    prepared = _prepare_secrets(site)
-    if prepared is None:
-        return Verdict.wait("the users' secrets are being made")
-    desired = _desired(site, prepared)
-    if not _apply_or_close(site, desired, prepared.values()):
-        return Verdict.wait(f"{site.work.changes} changes are made to the users, and more are to be")
-    if not _publish(site, prepared.values(), spent=False):
-        return Verdict.wait("the users are set up; consumers are being told")
-    remarks = [*site.engine.remarks(site.endpoint, site.master, desired)]
-    if site.world.tls.mode(site.endpoint.host) is TlsMode.REQUIRED:
-        remarks.append(NOT_VERIFIED)
-    known = site.operation.not_restored
-    site.journal.keep(
-        logins=site.engine.logins(site.endpoint, site.master),
-        not_restored=(*known, *(remark for remark in remarks if remark not in known)),
-        user_secrets={name: each.secret.arn for name, each in prepared.items()},
-        database_work=site.work.model_copy(update={"users_set": True}),
-    )
-    return None
-
-
-def _prepare_secrets(site: Site) -> dict[str, UserSecret] | None:
-    """Return each user's secret, with a version in it that the database is to learn; None when the time was up."""
-    prepared: dict[str, UserSecret] = {}
-    for user in site.operation.wanted.users:
-        if site.budget.is_over:
-            return None
-        if user.secret is not None:
-            prepared[user.name] = prepare(site.journal, site.world, site.secrets, user, user.secret)
-    return prepared
-
-
-def _publish(site: Site, secrets: Iterable[UserSecret], *, spent: bool) -> bool:
-    """Let consumers read the new versions of these, or of the others; return False when the time was up before."""
-    for user_secret in secrets:
-        if user_secret.is_spent is spent:
-            if site.budget.is_over:
-                return False
-            publish(site.journal, site.secrets, user_secret)
-    return True
-
-
-def _apply_or_close(site: Site, desired: DesiredState, secrets: Collection[UserSecret]) -> bool:
-    """Apply; where the database refuses something, close at least what is open, and then say why.
-
-    Something that came along and cannot be stopped would leave production's logins open until somebody comes.
-    """
-    try:
-        return _apply_or_stop(site, desired, secrets)
-    except DatabaseRefusedError:
-        _close(site, desired)
-        raise
-
-
-def _apply_or_stop(site: Site, desired: DesiredState, secrets: Collection[UserSecret]) -> bool:
-    """Apply; where the users cannot be what the request wants, stop and close what came along, and then say why."""
-    try:
-        return _apply(site, desired, secrets)
-    except PreflightError as error:
-        problems = error.problems
-    if not _apply(site, _nobody(desired), ()):
-        return False
-    site.keep(closed=desired.logins is Logins.ONLY_LISTED)
-    raise PreflightError(problems, stands="no user was set up")
-
-
-def _apply(site: Site, desired: DesiredState, secrets: Collection[UserSecret]) -> bool:
-    """Change what differs; return False when the time was up before all was."""
-    planned = site.engine.plan(site.endpoint, site.master, desired)
-    if not _publish(site, secrets, spent=True):
-        return False
-    return _carry_out(site, desired, planned, site.budget.left)
-
-
-def _close(site: Site, desired: DesiredState) -> None:
-    """Close every way in but the master's, if the database lets us: what it has refused already is not asked again."""
-    if desired.logins is Logins.KEEP:
-        return
-    closing = replace(_nobody(desired), leftovers=frozenset(Leftover))
-    with suppress(DatabaseRefusedError, DatabaseUnreachableError, NotReadyError):
-        # However little time is left: it is little work, and cut short it would begin anew with the refusal each time.
-        _carry_out(site, closing, site.engine.plan(site.endpoint, site.master, closing), endless)
-        site.keep(closed=True)
-
-
-def _carry_out(site: Site, desired: DesiredState, planned: Sequence[Change], time_left: TimeLeft) -> bool:
-    if not planned:
-        return True
-    site.journal.intend("SetupUsers", site.cluster_arn, _summary(planned))
-    applied = site.engine.apply(site.endpoint, site.master, desired, time_left)
-    users = {change.user for change in applied.changes}
-    site.keep(changes=site.work.changes + len(applied.changes), users_changed=site.work.users_changed + len(users))
-    return applied.is_whole
-
-
-def _nobody(desired: DesiredState) -> DesiredState:
-    return replace(desired, users=(), ownership=())
-
-
-def _desired(site: Site, prepared: dict[str, UserSecret]) -> DesiredState:
-    request = site.operation.wanted
-    return DesiredState(
-        users=tuple(_desired_user(user, prepared.get(user.name)) for user in request.users),
-        logins=request.logins,
-        keep=frozenset({site.master.user}),
-        leftovers=frozenset(request.keep),
-        ownership=tuple(request.ownership),
-    )
-
-
-def _desired_user(user: User, secret: UserSecret | None) -> DesiredUser:
-    return DesiredUser(
-        name=user.name,
-        password=None if secret is None else secret.password.password,
-        iam=secret is None,
-        grants=tuple(user.grants),
-        host=user.host,
-        roles=tuple(user.roles),
-        connection_limit=user.connection_limit,
-        valid_until=user.valid_until,
-        settings=user.settings,
-    )
 
 
 def _reason(operation: Operation) -> str:
@@ -178,8 +43,3 @@ def _reason(operation: Operation) -> str:
     if work.checks:
         parts.append(f"{len(work.checks)} {'check holds' if len(work.checks) == 1 else 'checks hold'}")
     return "; ".join(parts)
-
-
-def _summary(planned: Sequence[Change]) -> str:
-    sentences = "; ".join(change.sentence for change in planned)
-    return sentences if len(sentences) <= _LONGEST_DETAIL else f"{len(planned)} changes: {sentences[:_LONGEST_DETAIL]}…"

@@ -1,0 +1,177 @@
+"""Step 7's first part: the database's users and their secrets, and that nobody else can log in (I7).
+
+Where SQL of the request's is to be run, users get everything but a way in first, and are let in when it has run.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from aurora_restore.database.engine import Change, DesiredState, DesiredUser, TimeLeft, endless
+from aurora_restore.database.tls import NOT_VERIFIED, TlsMode
+from aurora_restore.database_request import Leftover, Logins, User
+from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError, NotReadyError, PreflightError
+from aurora_restore.operation import Verdict
+from aurora_restore.steps.database_site import Site
+from aurora_restore.steps.user_secrets import UserSecret, prepare, publish
+
+# An audit event must stay far below DynamoDB's 400 KB an item.
+_LONGEST_DETAIL = 20_000
+
+
+def set_up_users(site: Site) -> Verdict | None:
+    """Make users and secrets what they shall be. Never after SQL has run: it may have made what this would undo."""
+    if site.work.users_set:
+        return None
+    prepared = _prepare_secrets(site)
+    if prepared is None:
+        return Verdict.wait("the users' secrets are being made")
+    opens = not site.operation.wanted.sql
+    desired = _desired(site, prepared, opens=opens)
+    published = prepared.values() if opens else ()
+    if not _apply_or_close(site, desired, published):
+        return Verdict.wait(f"{site.work.changes} changes are made to the users, and more are to be")
+    if not _publish(site, published, spent=False):
+        return Verdict.wait("the users are set up; consumers are being told")
+    remarks = [*site.engine.remarks(site.endpoint, site.master, desired)]
+    if site.world.tls.mode(site.endpoint.host) is TlsMode.REQUIRED:
+        remarks.append(NOT_VERIFIED)
+    known = site.operation.not_restored
+    site.journal.keep(
+        logins=site.engine.logins(site.endpoint, site.master),
+        not_restored=(*known, *(remark for remark in remarks if remark not in known)),
+        user_secrets={name: each.secret.arn for name, each in prepared.items()},
+        database_work=site.work.model_copy(update={"users_set": True, "opened": opens}),
+    )
+    return None
+
+
+def let_users_in(site: Site) -> Verdict | None:
+    """Open the users who had to wait for the SQL to be run, and let consumers read how they get in."""
+    if site.work.opened:
+        return None
+    prepared = _prepare_secrets(site)
+    if prepared is None:
+        return Verdict.wait("the users' secrets are being read")
+    users = _desired(site, prepared, opens=True).users
+    if not _publish(site, prepared.values(), spent=True):
+        return Verdict.wait("the SQL files are run; consumers are being told")
+    site.journal.intend("SetupUsers", site.cluster_arn, _summary([f"{user.name} can log in now" for user in users]))
+    applied = site.engine.open(site.endpoint, site.master, users, site.budget.left)
+    site.keep(changes=site.work.changes + len(applied.changes))
+    if not applied.is_whole or not _publish(site, prepared.values(), spent=False):
+        return Verdict.wait("the users are being let in")
+    site.journal.keep(
+        logins=site.engine.logins(site.endpoint, site.master),
+        database_work=site.work.model_copy(update={"opened": True}),
+    )
+    return None
+
+
+def _prepare_secrets(site: Site) -> dict[str, UserSecret] | None:
+    """Return each user's secret, with a version in it that the database is to learn; None when the time was up."""
+    prepared: dict[str, UserSecret] = {}
+    for user in site.operation.wanted.users:
+        if site.budget.is_over:
+            return None
+        if user.secret is not None:
+            prepared[user.name] = prepare(site.journal, site.world, site.secrets, user, user.secret)
+    return prepared
+
+
+def _publish(site: Site, secrets: Iterable[UserSecret], *, spent: bool) -> bool:
+    """Let consumers read the new versions of these, or of the others; return False when the time was up before."""
+    for user_secret in secrets:
+        if user_secret.is_spent is spent:
+            if site.budget.is_over:
+                return False
+            publish(site.journal, site.secrets, user_secret)
+    return True
+
+
+def _apply_or_close(site: Site, desired: DesiredState, secrets: Collection[UserSecret]) -> bool:
+    """Apply; where the database refuses something, close at least what is open, and then say why.
+
+    Something that came along and cannot be stopped would leave production's logins open until somebody comes.
+    """
+    try:
+        return _apply_or_stop(site, desired, secrets)
+    except DatabaseRefusedError:
+        _close(site, desired)
+        raise
+
+
+def _apply_or_stop(site: Site, desired: DesiredState, secrets: Collection[UserSecret]) -> bool:
+    """Apply; where the users cannot be what the request wants, stop and close what came along, and then say why."""
+    try:
+        return _apply(site, desired, secrets)
+    except PreflightError as error:
+        problems = error.problems
+    if not _apply(site, _nobody(desired), ()):
+        return False
+    site.keep(closed=desired.logins is Logins.ONLY_LISTED)
+    raise PreflightError(problems, stands="no user was set up")
+
+
+def _apply(site: Site, desired: DesiredState, secrets: Collection[UserSecret]) -> bool:
+    """Change what differs; return False when the time was up before all was."""
+    planned = site.engine.plan(site.endpoint, site.master, desired)
+    if not _publish(site, secrets, spent=True):
+        return False
+    return _carry_out(site, desired, planned, site.budget.left)
+
+
+def _close(site: Site, desired: DesiredState) -> None:
+    """Close every way in but the master's, if the database lets us: what it has refused already is not asked again."""
+    if desired.logins is Logins.KEEP:
+        return
+    closing = replace(_nobody(desired), leftovers=frozenset(Leftover))
+    with suppress(DatabaseRefusedError, DatabaseUnreachableError, NotReadyError):
+        # However little time is left: it is little work, and cut short it would begin anew with the refusal each time.
+        _carry_out(site, closing, site.engine.plan(site.endpoint, site.master, closing), endless)
+        site.keep(closed=True)
+
+
+def _carry_out(site: Site, desired: DesiredState, planned: Sequence[Change], time_left: TimeLeft) -> bool:
+    if not planned:
+        return True
+    site.journal.intend("SetupUsers", site.cluster_arn, _summary([change.sentence for change in planned]))
+    applied = site.engine.apply(site.endpoint, site.master, desired, time_left)
+    users = {change.user for change in applied.changes}
+    site.keep(changes=site.work.changes + len(applied.changes), users_changed=site.work.users_changed + len(users))
+    return applied.is_whole
+
+
+def _nobody(desired: DesiredState) -> DesiredState:
+    return replace(desired, users=(), ownership=())
+
+
+def _desired(site: Site, prepared: dict[str, UserSecret], *, opens: bool) -> DesiredState:
+    request = site.operation.wanted
+    return DesiredState(
+        users=tuple(_desired_user(user, prepared.get(user.name), opens=opens) for user in request.users),
+        logins=request.logins,
+        keep=frozenset({site.master.user}),
+        leftovers=frozenset(request.keep),
+        ownership=tuple(request.ownership),
+    )
+
+
+def _desired_user(user: User, secret: UserSecret | None, *, opens: bool) -> DesiredUser:
+    return DesiredUser(
+        name=user.name,
+        password=None if secret is None else secret.password.password,
+        iam=secret is None,
+        grants=tuple(user.grants),
+        host=user.host,
+        roles=tuple(user.roles),
+        connection_limit=user.connection_limit,
+        valid_until=user.valid_until,
+        settings=user.settings,
+        opens=opens,
+    )
+
+
+def _summary(changes: Sequence[str]) -> str:
+    sentences = "; ".join(changes)
+    return sentences if len(sentences) <= _LONGEST_DETAIL else f"{len(changes)} changes: {sentences[:_LONGEST_DETAIL]}…"
