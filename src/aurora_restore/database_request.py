@@ -162,7 +162,7 @@ class OwnershipTransfer(Strict):
 
 
 class SqlScript(Strict):
-    """SQL that is run after the users are set up, once in an operation, as the master user."""
+    """SQL that is run before the users are let in, once in an operation, as the master user."""
 
     file: str = Field(
         min_length=1, max_length=1_024, description="Path from the request's own place. Read by the command line."
