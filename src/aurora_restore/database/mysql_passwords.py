@@ -7,12 +7,14 @@ NATIVE = "mysql_native_password"
 SHA2 = "caching_sha2_password"
 SALT_BYTES = 20
 
-# Well-formed, and of no password that anybody could find: who has it cannot log in, and it is known again.
-_NOBODYS = {NATIVE: "*" + "0" * 40, SHA2: "$A$005$" + "x" * SALT_BYTES + "." * 43}
 # The digest's rounds in thousands, as MySQL writes them; 5 is its default (caching_sha2_password_digest_rounds).
 _ROUNDS = 5_000
 _SHA2_PREFIX = "$A$005$"
-_SHA2_LENGTH = len(_SHA2_PREFIX) + SALT_BYTES + 43
+_SHA2_DIGEST_AT = len(_SHA2_PREFIX) + SALT_BYTES
+_SHA2_LENGTH = _SHA2_DIGEST_AT + 43
+# How the digests of nobody's passwords begin: 80 bits and more, so that no password could be made to have such a one.
+_NATIVE_NOBODY = "*" + "0" * 20
+_SHA2_NOBODY = "." * 14
 _ALPHABET = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 # The order in which SHA-crypt writes the digest's bytes, three to a group.
 _GROUPS = tuple(((i * 21) % 30, (i * 21 + 10) % 30, (i * 21 + 20) % 30) for i in range(10))
@@ -42,9 +44,22 @@ def salt_of(random: bytes) -> str:
     return "".join(_ALPHABET[byte % 64] for byte in random)
 
 
-def nobodys_verifier(plugin: str) -> str:
-    """Return what is stored for a password that nobody has; the same each time."""
-    return _NOBODYS[plugin]
+def nobodys_verifier(plugin: str, random: bytes) -> str:
+    """Return a well-formed verifier of a random digest, whose password nobody has or could find; it is known again.
+
+    ``random`` is 20 random bytes. A random password would do as well once, but a second run could not tell whose it is.
+    """
+    digest = hashlib.sha256(random).digest()
+    if plugin == NATIVE:
+        return _NATIVE_NOBODY + digest.hex().upper()[: 41 - len(_NATIVE_NOBODY)]
+    return f"{_SHA2_PREFIX}{salt_of(random)}{_SHA2_NOBODY}{_encoded(digest)[len(_SHA2_NOBODY) :]}"
+
+
+def is_nobodys(stored: str) -> bool:
+    """Say whether what the server stores is from ``nobodys_verifier``, whatever the account's plugin."""
+    if len(stored) == _SHA2_LENGTH:
+        return stored.startswith(_SHA2_PREFIX) and stored.startswith(_SHA2_NOBODY, _SHA2_DIGEST_AT)
+    return len(stored) == 41 and stored.startswith(_NATIVE_NOBODY)
 
 
 def is_for(plugin: str, stored: str, password: str) -> bool:
@@ -52,7 +67,7 @@ def is_for(plugin: str, stored: str, password: str) -> bool:
     if plugin == NATIVE:
         return hmac.compare_digest(stored.upper(), native_verifier(password))
     if plugin == SHA2 and len(stored) == _SHA2_LENGTH and stored.startswith(_SHA2_PREFIX):
-        salt = stored[len(_SHA2_PREFIX) : len(_SHA2_PREFIX) + SALT_BYTES]
+        salt = stored[len(_SHA2_PREFIX) : _SHA2_DIGEST_AT]
         return hmac.compare_digest(stored, sha2_verifier(password, salt))
     return False
 

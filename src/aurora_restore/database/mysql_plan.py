@@ -21,6 +21,7 @@ from aurora_restore.database_request import Leftover
 
 ACCOUNTS_A_STATEMENT = 100
 _Item = TypeVar("_Item")
+Random = Callable[[int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,7 @@ class Plan:
         return (*before, *self.sessions, *after)
 
 
-def make_plan(
-    server: Server, desired: DesiredState, dialect: Dialect, random: Callable[[int], bytes] = secrets.token_bytes
-) -> Plan:
+def make_plan(server: Server, desired: DesiredState, dialect: Dialect, random: Random = secrets.token_bytes) -> Plan:
     """Return what is to be done to a server. Pure but for ``random``, where the salts of verifiers come from."""
     listed = listed_accounts(server, desired, dialect)
     events = () if Leftover.EVENTS in desired.leftovers else server.events
@@ -63,7 +62,7 @@ def make_plan(
         *_joining(server, listed, dialect),
     )
     return Plan(
-        first=(*map(_disable, events), *_closing(server, closing(server, desired, listed))),
+        first=(*map(_disable, events), *_closing(server, closing(server, desired, listed), random)),
         may_stay=may_stay,
         sessions=tuple(_sessions(server, may_stay)),
         rest=rest,
@@ -82,11 +81,10 @@ def _disable(event: Event) -> Action:
     return Action(f"ALTER DEFINER = {account(*event.definer)} EVENT {name} DISABLE", (change,))
 
 
-def _closing(server: Server, accounts: Iterable[Account]) -> Iterator[Action]:
+def _closing(server: Server, accounts: Iterable[Account], random: Random) -> Iterator[Action]:
     doomed = list(accounts)
-    nobodys = as_stored(server.default_plugin, nobodys_verifier(server.default_plugin))
     for batch in _batches([each.name for each in doomed if each.name[0]]):
-        names = ", ".join(f"{account(*name)} {nobodys}" for name in batch)
+        names = ", ".join(f"{account(*name)} {_nobodys(server, random)}" for name in batch)
         changes = (_change(ChangeKind.TAKE_LOGIN, name, f"{shown(name)} can no longer log in") for name in batch)
         yield Action(f"ALTER USER {names} ACCOUNT LOCK", tuple(changes))
     yield from _forgetting(server, doomed)
@@ -94,6 +92,10 @@ def _closing(server: Server, accounts: Iterable[Account]) -> Iterator[Action]:
     for name in (each.name for each in doomed if not each.name[0]):
         sentence = f"the account without a name at {name[1]} is dropped"
         yield Action(f"DROP USER IF EXISTS {account(*name)}", (_change(ChangeKind.TAKE_LOGIN, name, sentence),))
+
+
+def _nobodys(server: Server, random: Random) -> str:
+    return as_stored(server.default_plugin, nobodys_verifier(server.default_plugin, random(SALT_BYTES)))
 
 
 def _forgetting(server: Server, doomed: Sequence[Account]) -> Iterator[Action]:
@@ -137,15 +139,13 @@ def _leaving(server: Server, listed: Sequence[Listed], dialect: Dialect) -> Iter
             yield Action(statement, (_change(ChangeKind.LEAVE_ROLE, one.name, sentence),))
 
 
-def opening(
-    server: Server, listed: Sequence[Listed], dialect: Dialect, random: Callable[[int], bytes]
-) -> Iterator[Action]:
+def opening(server: Server, listed: Sequence[Listed], dialect: Dialect, random: Random) -> Iterator[Action]:
     """Yield what lets users in; those who are not to open yet are made, and locked."""
 
     def clause(one: Listed) -> str:
         password = one.user.password
         if not one.user.opens:
-            return f"{account(*one.name)} {as_stored(server.default_plugin, nobodys_verifier(server.default_plugin))}"
+            return f"{account(*one.name)} {_nobodys(server, random)}"
         if password is None:
             return f"{account(*one.name)} {as_stored(dialect.iam_plugin, IAM_STORED)}"
         stored = verifier(server.default_plugin, password, random(SALT_BYTES))

@@ -8,7 +8,7 @@ from typing import Any
 
 from aurora_restore.database.mysql_connection import MyConnection, Row, rows
 from aurora_restore.database.mysql_dialect import Dialect
-from aurora_restore.database.mysql_passwords import NATIVE, SHA2, nobodys_verifier
+from aurora_restore.database.mysql_passwords import NATIVE, SHA2, is_nobodys
 
 Name = tuple[str, str]  # of an account: user and host
 
@@ -16,7 +16,6 @@ _SYSTEM_DATABASES = ("mysql", "information_schema", "performance_schema", "sys")
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 # Threads that are nobody's session.
 _BACKGROUND = frozenset({"system user", "event_scheduler", "unauthenticated user"})
-_NOBODYS = frozenset({nobodys_verifier(NATIVE), nobodys_verifier(SHA2)})
 _WORDS = {"Grant": "GRANT OPTION", "Create_tmp_table": "CREATE TEMPORARY TABLES", "Show_db": "SHOW DATABASES"}
 
 
@@ -67,7 +66,7 @@ class Account:
     @property
     def is_closed(self) -> bool:
         """Whether nobody can log in, and nobody could if it were unlocked."""
-        return self.is_role or (self.locked and self.stored in _NOBODYS and not self.has_old_password)
+        return self.is_role or (self.locked and is_nobodys(self.stored) and not self.has_old_password)
 
     @property
     def lets_in(self) -> bool:

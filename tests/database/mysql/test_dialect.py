@@ -3,11 +3,20 @@
 from aurora_restore.database.engine import DesiredState, DesiredUser, engine_for
 from aurora_restore.database.mysql import MySQL
 from aurora_restore.database.mysql_dialect import MYSQL
-from aurora_restore.database.mysql_passwords import NATIVE, SHA2, is_for, nobodys_verifier, sha2_verifier, verifier
+from aurora_restore.database.mysql_passwords import (
+    NATIVE,
+    SHA2,
+    is_for,
+    is_nobodys,
+    nobodys_verifier,
+    sha2_verifier,
+    verifier,
+)
 from aurora_restore.database.mysql_plan import make_plan
 from aurora_restore.database.mysql_server import Account, Server, account_in
 from tests.database.mysql.conftest import grant, user
 
+NOBODYS = {plugin: nobodys_verifier(plugin, bytes(20)) for plugin in (NATIVE, SHA2)}
 PRODUCTION_S = "$A$005$" + "s" * 20 + "p" * 43
 
 
@@ -45,7 +54,7 @@ def test_a_password_s_user_iam_s_user_a_role_and_a_locked_one() -> None:
         Account(("rdsadmin", "localhost"), NATIVE, "*B"),
     )
     assert statements(found, listed, DesiredUser("robot", None, iam=True)) == [
-        f"ALTER USER `old`@`10.%` IDENTIFIED WITH mysql_native_password AS '*{'0' * 40}' ACCOUNT LOCK",
+        f"ALTER USER `old`@`10.%` IDENTIFIED WITH mysql_native_password AS '{NOBODYS[NATIVE]}' ACCOUNT LOCK",
         (
             "CREATE USER IF NOT EXISTS `robot`@`%` IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'"
             " WITH MAX_USER_CONNECTIONS 0 ACCOUNT UNLOCK"
@@ -65,7 +74,7 @@ def test_where_the_cluster_s_plugin_is_the_newer_one_verifiers_are_of_it() -> No
     """default_authentication_plugin = caching_sha2_password: what clients are ready for is what accounts get."""
     found = server(Account(("old", "%"), NATIVE, "*A"), default_plugin=SHA2)
     lock, create = statements(found, user("app"))
-    assert f"IDENTIFIED WITH caching_sha2_password AS '{nobodys_verifier(SHA2)}' ACCOUNT LOCK" in lock
+    assert f"IDENTIFIED WITH caching_sha2_password AS '{NOBODYS[SHA2]}' ACCOUNT LOCK" in lock
     assert f"IDENTIFIED WITH caching_sha2_password AS '{sha2_verifier('testing-new', '.' * 20)}'" in create
 
 
@@ -81,7 +90,7 @@ def test_second_passwords_of_production_s_are_discarded() -> None:
     found = server(
         Account(("admin", "%"), NATIVE, "*A", has_old_password=True),
         Account(("app", "%"), SHA2, right, has_old_password=True),
-        Account(("old", "%"), NATIVE, nobodys_verifier(NATIVE), locked=True, has_old_password=True),
+        Account(("old", "%"), NATIVE, NOBODYS[NATIVE], locked=True, has_old_password=True),
     )
     lock, discard, unlock = statements(found, user("app"))
     assert lock.endswith("ACCOUNT LOCK")
@@ -112,7 +121,20 @@ def test_verifiers_are_those_that_mysql_makes() -> None:
     assert not is_for("AWSAuthenticationPlugin", "RDS", "RDS")
 
 
-def test_nobodys_verifiers_are_well_formed() -> None:
-    """MySQL takes 41 characters with hexadecimal digits for the one, and 70 for the other."""
-    assert len(nobodys_verifier(NATIVE)) == 41
-    assert len(nobodys_verifier(SHA2)) == 70
+def test_nobodys_verifiers_are_well_formed_random_and_known_again() -> None:
+    """MySQL takes 41 characters after * for the one, 70 for the other; no account shares its own with another."""
+    for plugin, length in ((NATIVE, 41), (SHA2, 70)):
+        first, second = NOBODYS[plugin], nobodys_verifier(plugin, b"r" * 20)
+        assert len(first) == len(second) == length
+        assert first != second
+        assert is_nobodys(first)
+        assert is_nobodys(second)
+        assert not is_nobodys(verifier(plugin, "testing", bytes(20)))
+    assert int(NOBODYS[NATIVE][1:], 16)
+    assert not is_nobodys("")
+
+
+def test_a_password_in_nobody_s_salt_is_somebody_s() -> None:
+    """Who may choose the salt, as production's administrators could, makes no verifier that is taken for nobody's."""
+    salt = NOBODYS[SHA2][len("$A$005$") :][:20]
+    assert not is_nobodys(sha2_verifier("testing-production", salt))

@@ -51,12 +51,12 @@ def test_killed_at_each_statement_the_next_run_ends_the_same(restored: Database)
 
     From each of them the next run goes on to the same end; and once production's password is refused it stays so.
     """
-    engine().apply(restored.endpoint, restored.master, DESIRED)
+    engine(random_bytes=bytes).apply(restored.endpoint, restored.master, DESIRED)
     end, kills, was_shut = restored.fingerprint(), 0, False
     restored.again()
     while True:
         try:
-            engine(connect=_dying(1)).apply(restored.endpoint, restored.master, DESIRED)
+            engine(connect=_dying(1), random_bytes=bytes).apply(restored.endpoint, restored.master, DESIRED)
         except KilledError:
             kills += 1
         else:
@@ -67,17 +67,17 @@ def test_killed_at_each_statement_the_next_run_ends_the_same(restored: Database)
     assert restored.fingerprint() == end
     # Two events, one statement that locks, a role, a revocation, two that open, the grants, and two for the role.
     assert kills >= 12
-    assert engine().apply(restored.endpoint, restored.master, DESIRED).changes == ()
+    assert engine(random_bytes=bytes).apply(restored.endpoint, restored.master, DESIRED).changes == ()
 
 
 def test_when_the_time_is_up_it_stops_and_goes_on_in_the_next_call(restored: Database) -> None:
     """Lambda ends at 15 minutes: each call makes at least one change, and the last has read everything back."""
-    engine().apply(restored.endpoint, restored.master, DESIRED)
+    engine(random_bytes=bytes).apply(restored.endpoint, restored.master, DESIRED)
     end = restored.fingerprint()
     restored.again()
     calls, is_whole = 0, False
     while not is_whole:
-        applied = engine().apply(restored.endpoint, restored.master, DESIRED, time_left=lambda: -1.0)
+        applied = engine(random_bytes=bytes).apply(restored.endpoint, restored.master, DESIRED, time_left=lambda: -1.0)
         assert applied.changes or applied.is_whole
         calls, is_whole = calls + 1, applied.is_whole
     assert calls > 10

@@ -4,7 +4,7 @@ import pymysql
 import pytest
 
 from aurora_restore.database.engine import DesiredState, DesiredUser, Login
-from aurora_restore.database.mysql_passwords import NATIVE, nobodys_verifier
+from aurora_restore.database.mysql_passwords import NATIVE, is_nobodys
 from aurora_restore.database_request import Leftover, Logins
 from aurora_restore.errors import DatabaseRefusedError, PreflightError
 from tests.database.mysql.conftest import PRODUCTION_PASSWORD, Database, engine, grant, login, user
@@ -30,9 +30,11 @@ def test_exactly_the_listed_users_can_log_in(restored: Database) -> None:
 def test_a_locked_account_has_nobodys_password_too(restored: Database) -> None:
     """Somebody unlocks it one day: production's password does not come back with that."""
     restored.apply(user("tester"))
-    assert restored.account("app") == (NATIVE, nobodys_verifier(NATIVE), "1")
+    plugin, stored, locked = restored.account("app")
+    assert (plugin, is_nobodys(stored), locked) == (NATIVE, True, "1")
+    assert restored.account("app", "10.%")[1] != stored
     restored.admin("ALTER USER app@'%' ACCOUNT UNLOCK")
-    for password in (PRODUCTION_PASSWORD, "", nobodys_verifier(NATIVE)):
+    for password in (PRODUCTION_PASSWORD, "", stored):
         assert not restored.lets_in(Login("app", password))
 
 
