@@ -35,7 +35,15 @@ def before(pipeline: Pipeline) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return pipeline.target_cluster(), pipeline.target_instances()
 
 
-SQL = [{"file": "mark.sql", "text": "COMMENT ON TABLE customers IS 'a copy'"}]
+# Fails where anybody is let in before it has run: who can log in is told in its error.
+MARK = """
+COMMENT ON TABLE customers IS 'a copy';
+DO $$ DECLARE able text; BEGIN
+    SELECT string_agg(rolname, ', ') INTO able FROM pg_roles WHERE rolcanlogin AND rolname ~ '^(staging|shop|app)';
+    IF able IS NOT NULL THEN RAISE EXCEPTION '% can log in', able; END IF;
+END $$
+"""
+SQL = [{"file": "mark.sql", "text": MARK}]
 CHECKS = [
     {"table": "public.customers", "rows_at_least": 10},
     {"name": "there are orders", "query": "SELECT count(*) > 0 FROM orders", "returns": True, "user": "staging_report"},
@@ -84,7 +92,7 @@ def test_the_operation_succeeds_and_every_step_says_why(done: Operation) -> None
 
 
 def test_the_sql_was_run_and_the_checks_were_made(pipeline: Pipeline, done: Operation) -> None:
-    """On the real database, as master and as listed users; no mark of the scripts is left in it."""
+    """On the real database, as master while nobody else can log in, and as listed users; no mark is left in it."""
     work = done.database_work
     assert [script.file for script in work.scripts] == ["mark.sql"]
     assert work.checks == (
