@@ -147,7 +147,12 @@ class Databases:
         master: Login | None = None,  # noqa: ARG002
     ) -> Iterator[Session]:
         volume = self._enter(endpoint, login)
-        yield FakeSession(volume.contents.setdefault(database, Contents()), login.user)
+        contents = volume.contents.setdefault(database, Contents())
+
+        def look(_: str) -> None:
+            contents.watchers |= volume.logins.keys() - {volume.master}
+
+        yield FakeSession(contents, login.user, look)
 
     def passwords(self) -> set[str]:
         """Return every password that was tried or is set."""

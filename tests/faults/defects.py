@@ -165,6 +165,11 @@ def _take_no_lock(*_: Any) -> None:
     """Let anybody work on the target."""
 
 
+def _open_at_once(*arguments: Any, opens: bool, sound: Any = database_users._desired) -> DesiredState:
+    state: DesiredState = sound(*arguments, opens=True)
+    return state
+
+
 def _keep_logins(**asked: Any) -> DesiredState:
     return DesiredState(**{**asked, "logins": Logins.KEEP})
 
@@ -252,6 +257,7 @@ DEFECTS: tuple[Defect, ...] = (
         "runs SQL again when it is called again", "I4", "renewal/SetupDBUsers.PutItem.3:killed-before",
         ((FakeSession, "marks", lambda *_: {}), (FakeSession, "run", _run_unmarked)),
     ),
+    Defect("lets users in before SQL is run", "I7", "renewal/nothing", ((database_users, "_desired", _open_at_once),)),
     Defect("leaves production's logins", "I7", "renewal/nothing", ((database_users, "DesiredState", _keep_logins),)),
     Defect(
         "says that lost data is safe", "truth", "operation/copy-disappears-before-the-restore",

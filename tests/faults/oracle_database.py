@@ -1,4 +1,4 @@
-"""Judges what became of the database: SQL once, one new password an operation (I4)."""
+"""Judges what became of the database: SQL once, one new password an operation (I4), and who could see it (I7)."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -22,6 +22,13 @@ def sql_is_run_once(evidence: Evidence) -> Iterator[str]:
         yield "marks of SQL files are left in the database"
 
 
+def nobody_is_in_before_sql_is_run(evidence: Evidence) -> Iterator[str]:
+    """Files may mask what no user is to see: until all have run nobody but the master can log in."""
+    for volume in evidence.volumes.values():
+        for name in sorted({name for contents in volume.contents.values() for name in contents.watchers}):
+            yield f"{name} could log in while SQL was run"
+
+
 def passwords_are_rotated_once(evidence: Evidence) -> Iterator[str]:
     """An operation gives a secret one version, however often its step is called."""
     made: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -34,4 +41,8 @@ def passwords_are_rotated_once(evidence: Evidence) -> Iterator[str]:
             yield f"{operation} made {len(versions)} versions of {secret}"
 
 
-DATABASE_CHECKS = (("I4", sql_is_run_once), ("I4", passwords_are_rotated_once))
+DATABASE_CHECKS = (
+    ("I4", sql_is_run_once),
+    ("I4", passwords_are_rotated_once),
+    ("I7", nobody_is_in_before_sql_is_run),
+)

@@ -8,7 +8,10 @@ from aurora_restore.database.scripts import Answer, Mark, Statement, StatementEr
 
 @dataclass
 class Contents:
-    """A database: statements that were run in it, marks of scripts, and what the tests put there."""
+    """A database: statements that were run in it, marks of scripts, and what the tests put there.
+
+    ``watchers``: who besides the master could log in while a statement was run.
+    """
 
     ran: list[str] = field(default_factory=list)
     marked: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -16,6 +19,7 @@ class Contents:
     answers: dict[str, Answer] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     asked_by: list[str] = field(default_factory=list)
+    watchers: set[str] = field(default_factory=set)
     timeouts_s: list[float] = field(default_factory=list)
 
 
