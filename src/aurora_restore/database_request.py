@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
 
-from aurora_restore.strict import Strict
+from aurora_restore.strict import Matching, Strict
 
 
 def _grants_from_words(value: object) -> object:
@@ -52,6 +52,9 @@ def _without_nul(value: object) -> object:
 _NO_NUL = AfterValidator(_without_nul)
 _SQL_NAME = Field(min_length=1, max_length=63)
 _SqlName = Annotated[str, _SQL_NAME, _NO_NUL]
+_SECRET = Matching(r"^[A-Za-z0-9/_+=.@-]{1,512}$", "a secret's name: 1 to 512 letters, digits and any of /_+=.@-")
+_HOST = Matching(r"^[A-Za-z0-9_.:/%-]+$", "an address or a name, with % as a wildcard, such as 10.%")
+_SETTING = Matching(r"^[a-z_][a-z0-9_.]*$", "a setting's name in lower case, such as statement_timeout")
 
 
 class Grant(Strict):
@@ -96,9 +99,8 @@ class User(Strict):
     name: Annotated[str, Field(min_length=1), AfterValidator(_login_name), _NO_NUL] = Field(
         description="The user's name in the database."
     )
-    secret: str | None = Field(
+    secret: Annotated[str, _SECRET] | None = Field(
         default=None,
-        pattern=r"^[A-Za-z0-9/_+=.@-]{1,512}$",
         description="Name of the secret in the target's region that holds the password; made if it does not exist.",
     )
     grants: Annotated[
@@ -110,9 +112,7 @@ class User(Strict):
         default=Password.ROTATE,
         description="rotate: a new one with each restore, in the same secret. keep: the one that the secret holds.",
     )
-    host: str = Field(
-        default="%", min_length=1, max_length=255, pattern=r"^[A-Za-z0-9_.:/%-]+$", description="MySQL: from where."
-    )
+    host: Annotated[str, _HOST] = Field(default="%", min_length=1, max_length=255, description="MySQL: from where.")
     roles: list[_SqlName] = Field(
         default_factory=list, max_length=100, description="Roles that the user is a member of."
     )
@@ -123,7 +123,7 @@ class User(Strict):
         default=None, strict=False, description="When the password ends, with its offset from UTC. Unset: never."
     )
     settings: dict[
-        Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.]*$", max_length=63)],
+        Annotated[str, _SETTING, Field(max_length=63)],
         Annotated[str | int | float | bool, _NO_NUL],
     ] = Field(default_factory=dict, max_length=50, description="PostgreSQL: settings of the user's sessions.")
 

@@ -11,9 +11,11 @@ from aurora_restore.errors import Problem
 
 Location = tuple[int | str, ...]
 
+_TIME = "a time with its offset from UTC, such as 2027-01-31T00:00:00Z"
 _EXPECTED = {
     "bool_type": "true or false, without quotes",
     "string_type": "text",
+    "string_too_short": "text that is not empty",
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "list_type": "a list",
@@ -23,14 +25,43 @@ _EXPECTED = {
     "int_parsing": "a whole number",
     "float_parsing": "a number",
     "invalid_key": "a field's name as text",
+    "timezone_aware": _TIME,
+    "datetime_parsing": _TIME,
+    "datetime_from_date_parsing": _TIME,
+    "datetime_type": _TIME,
 }
+_BOUNDS = {
+    "too_short": "{min_length} at least",
+    "too_long": "{max_length} at most",
+    "string_too_long": "{max_length} characters at most",
+}
+# What pydantic calls the members of a field that takes several types, and how it marks a mapping's key.
+_SCALARS = frozenset({"str", "int", "float", "bool"})
+_ANY_SCALAR = "text, a number, or true or false"
+_KEY = "[key]"
 
 
 def explain(error: ValidationError, document: object, model: type[BaseModel]) -> Iterator[Problem]:
     """Yield every mistake that ``model`` found in ``document``: its path, what was found, what is expected there."""
-    for detail in error.errors(include_url=False, include_input=False):
-        location = _plain_location(detail["loc"])
-        yield Problem(_path(location), _found(detail, document, location, model), _expected(detail, model))
+    problems = (
+        _problem(detail, _plain_location(detail["loc"]), document, model)
+        for detail in error.errors(include_url=False, include_input=False)
+    )
+    # Of a field that takes several types, pydantic tells of each that it is not.
+    yield from dict.fromkeys(problems)
+
+
+def _problem(detail: ErrorDetails, location: Location, document: object, model: type[BaseModel]) -> Problem:
+    *place, last = location or ("",)
+    above = _at(document, tuple(place))
+    if last == _KEY:
+        return Problem(_path(tuple(place)), shown(place[-1]), _expected(detail, model))
+    if last in _SCALARS and not isinstance(above, Mapping):
+        return Problem(_path(tuple(place)), shown(above), _ANY_SCALAR)
+    expected = _expected(detail, model)
+    if detail["type"] == "string_type" and isinstance(_at(document, location), int | float):
+        expected = "text, in quotes"
+    return Problem(_path(location), _found(detail, document, location, model), expected)
 
 
 def _plain_location(location: Location) -> Location:
@@ -86,8 +117,8 @@ def _expected(detail: ErrorDetails, model: type[BaseModel]) -> str:
         return f"one of {', '.join(_fields_at(_plain_location(detail['loc'])[:-1], model))}"
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
-    if detail["type"] == "string_pattern_mismatch":
-        return f"text that matches {detail['ctx']['pattern']}"
+    if detail["type"] in _BOUNDS:
+        return _BOUNDS[detail["type"]].format(**detail["ctx"])
     return _EXPECTED.get(detail["type"], detail["msg"].removeprefix("Input should be "))
 
 

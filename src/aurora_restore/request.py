@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from aurora_restore.database_request import Leftover, Logins, OwnershipTransfer, SqlScript, User, Verification
 from aurora_restore.errors import Problem, RequestError
 from aurora_restore.mistakes import explain, shown
-from aurora_restore.strict import Strict
+from aurora_restore.strict import Matching, Strict
 
 # An execution's input may have 256 KiB and an item of the State table 400 KB; the item holds much besides the request.
 LARGEST_BYTES = 200_000
@@ -19,6 +19,16 @@ LARGEST_BYTES = 200_000
 _WINDOW_OF_DAY = r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d"
 _DAY = r"(mon|tue|wed|thu|fri|sat|sun)"
 _TIME = r"([01]\d|2[0-3]):[0-5]\d"
+_BACKUP_WINDOW = Matching(f"^{_WINDOW_OF_DAY}$", "hh:mm-hh:mm in UTC, such as 02:00-02:30")
+_MAINTENANCE_WINDOW = Matching(
+    f"^{_DAY}:{_TIME}-{_DAY}:{_TIME}$", "ddd:hh:mm-ddd:hh:mm in UTC, such as sun:04:00-sun:05:00"
+)
+_NAME = Matching(r"^[a-z][a-z0-9-]{0,39}$", "1 to 40 lower-case letters, digits and hyphens, starting with a letter")
+_SNAPSHOT = Matching(
+    r"^(latest|latest-automated|latest-manual|new|[a-zA-Z](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?|rds:[a-zA-Z0-9-]+|arn:aws[a-z-]*:rds:.+)$",
+    "latest, latest-automated, latest-manual, new, or a snapshot's identifier or ARN",
+)
+_SECURITY_GROUP = Matching(r"^sg-[0-9a-z]+$", "a security group's id, such as sg-0123456789abcdef0")
 
 
 def _cluster_name(value: str) -> str:
@@ -38,7 +48,9 @@ def _no_aws_tag(tags: Mapping[str, str]) -> Mapping[str, str]:
 
 
 ClusterName = Annotated[str, AfterValidator(_cluster_name)]
-Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", examples=["us-east-1"])]
+Region = Annotated[
+    str, Matching(r"^[a-z]{2}(-[a-z]+)+-\d$", "a region, such as us-east-1"), Field(examples=["us-east-1"])
+]
 Tags = Annotated[dict[str, str], AfterValidator(_no_aws_tag), Field(max_length=40)]
 AuroraCapacity = Annotated[float, Field(ge=0, le=256, multiple_of=0.5)]
 
@@ -48,9 +60,8 @@ class Source(Strict):
 
     cluster: ClusterName = Field(description="The source cluster's identifier. It is never changed.")
     region: Region = Field(description="The source cluster's region.")
-    snapshot: str = Field(
+    snapshot: Annotated[str, _SNAPSHOT] = Field(
         default="latest",
-        pattern=r"^(latest|latest-automated|latest-manual|new|[a-zA-Z](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?|rds:[a-zA-Z0-9-]+|arn:aws[a-z-]*:rds:.+)$",
         description="latest, latest-automated, latest-manual, new (take one now), or a snapshot's identifier or ARN.",
     )
     max_age_hours: float | None = Field(
@@ -61,11 +72,9 @@ class Source(Strict):
 class InstanceRequest(Strict):
     """One instance of the target. The first one in the list becomes the writer."""
 
-    instance_class: str = Field(
-        alias="class",
-        pattern=r"^db\.[a-z0-9-]+(\.[a-z0-9]+)?$",
-        description="For example db.r6g.large or db.serverless.",
-    )
+    instance_class: Annotated[
+        str, Matching(r"^db\.[a-z0-9-]+(\.[a-z0-9]+)?$", "an instance class, such as db.r6g.large or db.serverless")
+    ] = Field(alias="class", description="For example db.r6g.large or db.serverless.")
     promotion_tier: int = Field(default=1, ge=0, le=15, description="Failover order, 0 first.")
     parameter_group: str | None = Field(
         default=None, description="The instance's own DB parameter group. Unset: as it was."
@@ -99,7 +108,7 @@ class Target(Strict):
     engine_version: str | None = Field(default=None, description="Unset: the snapshot's version.")
     parameter_group: str | None = Field(default=None, description="DB cluster parameter group.")
     subnet_group: str | None = Field(default=None, description="DB subnet group.")
-    security_groups: list[Annotated[str, Field(pattern=r"^sg-[0-9a-z]+$")]] | None = Field(
+    security_groups: list[Annotated[str, _SECURITY_GROUP]] | None = Field(
         default=None, min_length=1, description="VPC security groups of the target."
     )
     instances: list[InstanceRequest] | None = Field(
@@ -113,10 +122,8 @@ class Target(Strict):
     ) = Field(default=None, description="Logs to publish to CloudWatch Logs.")
     iam_authentication: bool | None = Field(default=None, description="Let IAM users log in to the database.")
     backup_retention_days: int | None = Field(default=None, ge=1, le=35, description="Automated backups, in days.")
-    backup_window: Annotated[str, Field(pattern=f"^{_WINDOW_OF_DAY}$")] | None = Field(
-        default=None, description="hh:mm-hh:mm, UTC."
-    )
-    maintenance_window: Annotated[str, Field(pattern=f"^{_DAY}:{_TIME}-{_DAY}:{_TIME}$")] | None = Field(
+    backup_window: Annotated[str, _BACKUP_WINDOW] | None = Field(default=None, description="hh:mm-hh:mm, UTC.")
+    maintenance_window: Annotated[str, _MAINTENANCE_WINDOW] | None = Field(
         default=None, description="ddd:hh:mm-ddd:hh:mm, UTC."
     )
     storage_type: Literal["aurora", "aurora-iopt1"] | None = Field(
@@ -178,9 +185,7 @@ class Timeouts(Strict):
 class RestoreRequest(Strict):
     """One restore of a target cluster from a snapshot of a source cluster."""
 
-    name: str = Field(
-        pattern=r"^[a-z][a-z0-9-]{0,39}$", description="What you call this restore; the operation's id starts with it."
-    )
+    name: Annotated[str, _NAME] = Field(description="What you call this restore; the operation's id starts with it.")
     source: Source
     target: Target
     replace: Replace = Field(default_factory=Replace)
@@ -204,9 +209,8 @@ class RestoreRequest(Strict):
     archive: Archive = Field(default_factory=Archive)
     timeouts: Timeouts = Field(default_factory=Timeouts)
     tags: Tags = Field(default_factory=dict, description="Tags of everything the operation makes.")
-    plan: str | None = Field(
+    plan: Annotated[str, Matching(r"^[0-9a-f]{64}$", "a plan's SHA-256, 64 hex digits")] | None = Field(
         default=None,
-        pattern=r"^[0-9a-f]{64}$",
         description="SHA-256 of the plan that this request was run from; run --plan sets it, the audit keeps it.",
     )
 

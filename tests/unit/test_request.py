@@ -102,6 +102,42 @@ def test_a_request_survives_its_own_document(text: str) -> None:
     assert RestoreRequest.parse(json.loads(json.dumps(request.document()))) == request
 
 
+@pytest.mark.parametrize(
+    ("document", "path", "expected"),
+    [
+        (changed(name="Nightly"), "name", "1 to 40 lower-case letters, digits and hyphens, starting with a letter"),
+        (changed("source", region="useast1"), "source.region", "a region, such as us-east-1"),
+        (changed("target", security_groups=["x"]), "target.security_groups[0]", "a security group's id, such as sg-"),
+        (changed("target", backup_window="2-3"), "target.backup_window", "hh:mm-hh:mm in UTC, such as 02:00-02:30"),
+        (changed("target", maintenance_window="sun"), "target.maintenance_window", "ddd:hh:mm-ddd:hh:mm in UTC, such"),
+        (changed("target", instances=[]), "target.instances", "1 at least"),
+        (changed("target", tags={"int": 1}), "target.tags.int", "text, in quotes"),
+        (changed(users=[{"name": "", "iam": True}]), "users[0].name", "text that is not empty"),
+        (changed(users=[{"name": "u", "secret": "a b"}]), "users[0].secret", "a secret's name: 1 to 512 letters"),
+        (
+            changed(users=[{"name": "u", "secret": "s", "valid_until": "2027-01-31"}]),
+            "users[0].valid_until",
+            "a time with its offset from UTC, such as 2027-01-31T00:00:00Z",
+        ),
+        (
+            changed(users=[{"name": "u", "secret": "s", "settings": {"Work_Mem": 1}}]),
+            "users[0].settings.Work_Mem",
+            "a setting's name in lower case, such as statement_timeout",
+        ),
+        (
+            changed(users=[{"name": "u", "secret": "s", "settings": {"search_path": ["a"]}}]),
+            "users[0].settings.search_path",
+            "text, a number, or true or false",
+        ),
+    ],
+)
+def test_what_is_expected_is_said_in_words_and_once(document: dict[str, Any], path: str, expected: str) -> None:
+    """Nobody reads a regular expression at three in the morning, nor four lines about one mistake."""
+    found = problems(document)
+    assert list(found) == [path]
+    assert found[path].expected.startswith(expected)
+
+
 def test_six_different_mistakes_are_all_reported_at_once() -> None:
     """Nobody mends a request one mistake at a time."""
     document = {
