@@ -87,7 +87,11 @@ def test_a_state_machine_s_own_timeout_is_told(stage: Stage) -> None:
         ("plain words", "plain words"),
         ('["a list"]', '["a list"]'),
         ('{"errorType": "X"}', '{"errorType": "X"}'),
-        (json.dumps({"errorMessage": "y" * 9_000}), "y" * 4_000),
+        (json.dumps({"errorMessage": "y" * 19_000}), f"{'y' * 16_000}…"),
+        (
+            json.dumps({"errorMessage": "\n".join(["z" * 99] * 200)}),
+            "\n".join(["z" * 99] * 160 + ["  … and 40 more lines"]),
+        ),
     ],
 )
 def test_any_cause_becomes_a_message(stage: Stage, cause: str, message: str) -> None:

@@ -14,7 +14,8 @@ from aurora_restore.store.journal import Journal
 
 _STOPPED = {"ABORTED": "ExecutionAborted", "TIMED_OUT": "ExecutionTimedOut"}
 # Lambda's Cause is JSON with errorMessage; Step Functions' own errors have a plain sentence, or nothing.
-_LONGEST_MESSAGE = 4000
+# A list of mistakes may be long; the message goes into the State table, and twice into the notification.
+_LONGEST_MESSAGE = 16_000
 # Of what may be anything: it goes into a key of the State table's index, which has its own limit.
 _LONGEST_PLACE = 63
 
@@ -81,8 +82,17 @@ def _failure(operation: Operation, outcome: Mapping[str, Any]) -> Failure | None
     return Failure(
         step=operation.current_step,
         error=str(outcome["Error"]),
-        message=_message(outcome.get("Cause"))[:_LONGEST_MESSAGE],
+        message=_cut(_message(outcome.get("Cause"))),
     )
+
+
+def _cut(message: str) -> str:
+    """Return as many whole lines as there is room for, and how many more there are."""
+    if len(message) <= _LONGEST_MESSAGE:
+        return message
+    kept = message[:_LONGEST_MESSAGE].rpartition("\n")[0] or message[:_LONGEST_MESSAGE]
+    more = message.count("\n", len(kept))
+    return f"{kept}\n  … and {more} more lines" if more else f"{kept}…"
 
 
 def _message(cause: object) -> str:
