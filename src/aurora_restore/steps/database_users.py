@@ -15,8 +15,8 @@ from aurora_restore.operation import Verdict
 from aurora_restore.steps.database_site import Site
 from aurora_restore.steps.user_secrets import UserSecret, prepare, publish
 
-# An audit event must stay far below DynamoDB's 400 KB an item.
-_LONGEST_DETAIL = 20_000
+# An audit event must stay far below DynamoDB's 400 KB an item: what is more becomes another event.
+_LARGEST_DETAIL_BYTES = 100_000
 
 
 def set_up_users(site: Site) -> Verdict | None:
@@ -56,7 +56,7 @@ def let_users_in(site: Site) -> Verdict | None:
     users = _desired(site, prepared, opens=True).users
     if not _publish(site, prepared.values(), spent=True):
         return Verdict.wait("the SQL files are run; consumers are being told")
-    site.journal.intend("SetupUsers", site.cluster_arn, _summary([f"{user.name} can log in now" for user in users]))
+    _announce(site, [f"{user.name} can log in now" for user in users])
     applied = site.engine.open(site.endpoint, site.master, users, site.budget.left)
     site.keep(changes=site.work.changes + len(applied.changes))
     if not applied.is_whole or not _publish(site, prepared.values(), spent=False):
@@ -135,7 +135,7 @@ def _close(site: Site, desired: DesiredState) -> None:
 def _carry_out(site: Site, desired: DesiredState, planned: Sequence[Change], time_left: TimeLeft) -> bool:
     if not planned:
         return True
-    site.journal.intend("SetupUsers", site.cluster_arn, _summary([change.sentence for change in planned]))
+    _announce(site, [change.sentence for change in planned])
     applied = site.engine.apply(site.endpoint, site.master, desired, time_left)
     users = {change.user for change in applied.changes}
     site.keep(changes=site.work.changes + len(applied.changes), users_changed=site.work.users_changed + len(users))
@@ -172,6 +172,14 @@ def _desired_user(user: User, secret: UserSecret | None, *, opens: bool) -> Desi
     )
 
 
-def _summary(changes: Sequence[str]) -> str:
-    sentences = "; ".join(changes)
-    return sentences if len(sentences) <= _LONGEST_DETAIL else f"{len(changes)} changes: {sentences[:_LONGEST_DETAIL]}…"
+def _announce(site: Site, sentences: Iterable[str]) -> None:
+    """Write down every change before the first is made (I5), in as many events as it takes."""
+    part: list[str] = []
+    size = 0
+    for sentence in sentences:
+        if part and size + len(sentence.encode()) > _LARGEST_DETAIL_BYTES:
+            site.journal.intend("SetupUsers", site.cluster_arn, "; ".join(part))
+            part, size = [], 0
+        part.append(sentence)
+        size += len(sentence.encode())
+    site.journal.intend("SetupUsers", site.cluster_arn, "; ".join(part))
