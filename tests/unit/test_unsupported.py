@@ -28,3 +28,12 @@ def test_on_postgresql_a_table_s_grant_names_what_a_table_has(grant: dict[str, o
     found = list(unsupported(request, "aurora-postgresql"))
     assert len(found) == (said is not None)
     assert all(f"the user app: grants[0]: {said}" in sentence for sentence in found)
+
+
+@pytest.mark.parametrize("name", ["app ", "app\N{GRINNING FACE}", "a" * 33])
+def test_a_name_that_mysql_would_keep_as_another_is_refused(name: str) -> None:
+    """It cuts off spaces at the end, and has no characters of four bytes in names: who is made would not be found."""
+    request = RestoreRequest.parse({"name": "nightly", **AREA, "users": [{"name": name, "secret": "s"}]})
+    (said,) = unsupported(request, "aurora-mysql")
+    assert "a name in MySQL" in said
+    assert not list(unsupported(request, "aurora-postgresql"))

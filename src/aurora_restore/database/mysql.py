@@ -19,7 +19,7 @@ from aurora_restore.database.engine import (
     endless,
     expect_nothing_left,
 )
-from aurora_restore.database.mysql_accounts import listed_accounts, problems, shown
+from aurora_restore.database.mysql_accounts import listed_accounts, problems, shown, taken_for_rds
 from aurora_restore.database.mysql_connection import (
     Connect,
     MyConnection,
@@ -33,7 +33,7 @@ from aurora_restore.database.mysql_connection import (
 from aurora_restore.database.mysql_dialect import MYSQL, Dialect
 from aurora_restore.database.mysql_plan import Action, Plan, make_plan, opening
 from aurora_restore.database.mysql_script import read_script
-from aurora_restore.database.mysql_server import Server, read_server, session_ids, tables_of
+from aurora_restore.database.mysql_server import Server, read_server, sessions_in, tables_of
 from aurora_restore.database.mysql_session import MySQLSession
 from aurora_restore.database.scripts import Script
 from aurora_restore.database.tls import NO_BUNDLE, Tls
@@ -172,27 +172,35 @@ class MySQL:
                 yield f"there is no table {grant.table} in database {grant.database} for {user} to get privileges on"
 
     def _carry_out(self, connection: MyConnection, endpoint: Endpoint, plan: Plan) -> Iterator[Sequence[Change]]:
-        """Run one statement after the other, and yield the changes that each has made."""
-        yield from _run(connection, endpoint, plan.first)
+        """Run one statement after the other, and yield the changes that each has made.
+
+        What closes something goes on where a part of it is refused (I7), and the refusal is raised after it.
+        """
+        refusals: list[DatabaseRefusedError] = []
+        if plan.first:
+            # One of them may hold a lock that the statements would wait for. They are back in no time, but without it.
+            _kill_all(connection, endpoint, self._strangers(connection, endpoint, plan.may_stay))
+            yield from _run_all(connection, endpoint, plan.first, refusals)
         if plan.first or plan.sessions:
             # Whoever came in while the accounts were being closed is counted too.
             self._end_sessions(connection, endpoint, plan.may_stay)
             yield plan.sessions
+        if refusals:
+            raise refusals[0]
         yield from _run(connection, endpoint, plan.rest)
+
+    def _strangers(self, connection: MyConnection, endpoint: Endpoint, may_stay: frozenset[str]) -> list[int]:
+        with our_errors(endpoint, "show its sessions"):
+            return [int(row["id"]) for row in sessions_in(connection) if row["name"] not in may_stay]
 
     def _end_sessions(self, connection: MyConnection, endpoint: Endpoint, may_stay: frozenset[str]) -> None:
         for _ in range(_LOOKS_AT_SESSIONS):
+            found = self._strangers(connection, endpoint, may_stay)
+            if not found:
+                return
+            _kill_all(connection, endpoint, found)
             with our_errors(endpoint, "end sessions"):
-                found = self._strangers(connection, may_stay)
-                if not found:
-                    return
-                for number in found:
-                    _kill(connection, endpoint, number)
                 connection.query("DO SLEEP(0.05)")
-
-    def _strangers(self, connection: MyConnection, may_stay: frozenset[str]) -> list[int]:
-        found = rows(connection, "SELECT DISTINCT USER AS name FROM information_schema.PROCESSLIST")
-        return session_ids(connection, {str(row["name"]) for row in found} - may_stay)
 
     def _remarks(
         self, connection: MyConnection, endpoint: Endpoint, server: Server, desired: DesiredState
@@ -202,6 +210,7 @@ class MySQL:
         for one in listed_accounts(server, desired, self._dialect):
             if one.account is not None and one.account.tls_demand in {"X509", "SPECIFIED"}:
                 yield f"{shown(one.name)} keeps production's demand for a client certificate"
+        yield from taken_for_rds(server, desired)
         with our_errors(endpoint, "show its proxies"):
             proxies = rows(connection, "SELECT User AS name, Proxied_user AS other FROM mysql.proxies_priv")
         names = {user.name for user in desired.users}
@@ -221,10 +230,24 @@ def _run(connection: MyConnection, endpoint: Endpoint, actions: Sequence[Action]
         yield action.changes
 
 
-def _kill(connection: MyConnection, endpoint: Endpoint, number: int) -> None:
-    """End a session as RDS lets its master do it; that it has ended already is as good."""
-    try:
-        connection.query(f"CALL mysql.rds_kill({number:d})")
-    except pymysql.MySQLError as error:
-        if error.args[0] != ER.NO_SUCH_THREAD:
-            raise statement_failure(error, endpoint, "end a session") from None
+def _run_all(
+    connection: MyConnection, endpoint: Endpoint, actions: Sequence[Action], refusals: list[DatabaseRefusedError]
+) -> Iterator[Sequence[Change]]:
+    """Run each, and those that are refused part by part; what is refused then is put into ``refusals``."""
+    for action in actions:
+        try:
+            yield from _run(connection, endpoint, [action])
+        except DatabaseRefusedError as refusal:
+            if not action.parts:
+                refusals.append(refusal)
+            yield from _run_all(connection, endpoint, action.parts, refusals)
+
+
+def _kill_all(connection: MyConnection, endpoint: Endpoint, sessions: Sequence[int]) -> None:
+    """End sessions as RDS lets its master do it; that one has ended already is as good."""
+    for number in sessions:
+        try:
+            connection.query(f"CALL mysql.rds_kill({number:d})")
+        except pymysql.MySQLError as error:
+            if error.args[0] != ER.NO_SUCH_THREAD:
+                raise statement_failure(error, endpoint, "end a session") from None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aurora_restore.database.engine import DesiredState, DesiredUser
 from aurora_restore.database.mysql_dialect import Dialect
 from aurora_restore.database.mysql_passwords import is_for
-from aurora_restore.database.mysql_server import Account, Name, Server
+from aurora_restore.database.mysql_server import Account, Name, Server, is_local
 from aurora_restore.database_request import Logins
 
 IAM_STORED = "RDS"
@@ -35,10 +35,14 @@ def listed_accounts(server: Server, desired: DesiredState, dialect: Dialect) -> 
     MySQL looks for an account by host, the narrowest first. Production's app@10.% would be met before the request's
     app@% by whoever comes from there: so it is the request's too, and gets the same password and privileges.
     """
+    hosts: dict[str, list[str]] = {}
+    for user_name, host in sorted(server.accounts):
+        hosts.setdefault(user_name, []).append(host)
     found = []
     for user in desired.users:
-        names = [(user.name, user.host)]
-        names += [name for name in sorted(server.accounts) if name[0] == user.name and _is_within(name[1], user.host)]
+        # MySQL writes an account's host in small letters, however it was said.
+        names = [(user.name, user.host.lower())]
+        names += [(user.name, host) for host in hosts.get(user.name, ()) if _is_within(host, user.host.lower())]
         for name in names:
             account = server.accounts.get(name)
             is_right = account is not None and _is_right(account, user, dialect)
@@ -76,20 +80,41 @@ def open_users(server: Server, desired: DesiredState, listed: list[Listed]) -> f
 
 def problems(server: Server, desired: DesiredState) -> Iterator[str]:
     """Yield what makes the desired state impossible, so far as accounts go."""
+    own = {role for role, _ in _own(server)}
     for user in desired.users:
         if user.name == server.me[0]:
             yield f"the user {user.name} is the master user, whose password RDS manages: leave it out"
         elif server.belongs_to_rds((user.name, user.host)):
             yield f"the name {user.name} belongs to RDS or MySQL: give the user another"
         for role in user.roles:
-            if not any(name[0] == role for name in server.accounts):
+            # MariaDB's roles have no host.
+            if server.accounts.keys().isdisjoint({(role, "%"), (role, "")}):
                 yield f"there is no role {role} for {user.name} to be in"
-            elif server.belongs_to_rds((role, "%")) and role not in {edge[0] for edge in _own(server)}:
+            elif server.belongs_to_rds((role, "%")) and role not in own:
                 yield f"the role {role} is RDS's, and {server.me[0]} may not grant it"
 
 
-def _own(server: Server) -> frozenset[Name]:
-    return server.memberships.get(server.me, frozenset())
+def taken_for_rds(server: Server, desired: DesiredState) -> Iterator[str]:
+    """Yield a sentence for each account that only its name says to be RDS's, and by which one could log in."""
+    if desired.logins is Logins.KEEP:
+        return
+    for name, account in sorted(server.accounts.items()):
+        if account.lets_in and server.belongs_to_rds(name) and not is_local(name):
+            yield (
+                f"{shown(name)} can log in and was left alone, because its name is one of RDS's: if production made"
+                " it, close it in a file of sql (ALTER USER … ACCOUNT LOCK)"
+            )
+
+
+def _own(server: Server) -> set[Name]:
+    """Return the roles that the master is in, also by others: those for S3 and Lambda are rds_superuser_role's."""
+    own: set[Name] = set()
+    unseen = {server.me}
+    while unseen:
+        found = {role for member in unseen for role in server.memberships.get(member, frozenset())}
+        unseen = found - own
+        own |= found
+    return own
 
 
 def _stays(server: Server, desired: DesiredState, name: Name) -> bool:

@@ -41,6 +41,8 @@ _BUSY = {
     # Right after a failover: the endpoint still leads to what was the writer.
     ER.OPTION_PREVENTS_STATEMENT: "an instance that only reads at the moment",
 }
+# More connections than the user may have at once, by its own limit or by the server's for all.
+_TOO_MANY = frozenset({ER.TOO_MANY_USER_CONNECTIONS, ER.USER_LIMIT_REACHED})
 # The server repeats a part of the statement, in which a verifier may stand.
 _QUOTING = frozenset({ER.PARSE_ERROR, ER.SYNTAX_ERROR})
 
@@ -161,6 +163,8 @@ def _connect(
         program_name="aurora-restore",
         sql_mode=None if for_user else OUR_MODE,
         conv=_ENCODERS if for_user else None,
+        # PyMySQL would not see that init_connect, the cluster's parameter, has switched it off before.
+        init_command="SET SESSION autocommit = 1" if for_user else None,
         autocommit=True,
     )
 
@@ -176,4 +180,6 @@ def _connection_failure(error: pymysql.MySQLError, endpoint: Endpoint, user: str
     advice = ""
     if code == ER.ACCESS_DENIED_ERROR:
         advice = f"If the password is right, look in mysql.user: {user} at a narrower host would stand before this one"
+    elif code in _TOO_MANY:
+        advice = "Others use all of its connections: let another user ask, or raise its connection_limit"
     return DatabaseRefusedError(f"{endpoint} refused to let {user} in: {said} (error {code})", advice=advice)

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 
 from aurora_restore.database.mysql_words import account, literal
 
-# RDS's and MySQL's own accounts, at whatever host.
-RESERVED = frozenset(
+# Who logs in from elsewhere than localhost for RDS; its roles, which nobody logs in by; and MySQL's own at localhost.
+RDS_USERS = frozenset({"rdsadmin", "rdsrepladmin", "rdsproxyadmin", "rdstopmgr", "rdswriteforwarduser"})
+RDS_ROLES = frozenset(
     {
-        "rdsadmin", "rdsrepladmin", "rdsproxyadmin", "rdstopmgr", "rds_superuser_role", "mysql.sys", "mysql.session",
-        "mysql.infoschema", "AWS_LAMBDA_ACCESS", "AWS_LOAD_S3_ACCESS", "AWS_SELECT_S3_ACCESS", "AWS_SAGEMAKER_ACCESS",
+        "rds_superuser_role", "AWS_LAMBDA_ACCESS", "AWS_LOAD_S3_ACCESS", "AWS_SELECT_S3_ACCESS", "AWS_SAGEMAKER_ACCESS",
         "AWS_COMPREHEND_ACCESS", "AWS_BEDROCK_ACCESS",
     }
 )  # fmt: skip
+RESERVED = RDS_USERS | RDS_ROLES | {"mysql.sys", "mysql.session", "mysql.infoschema"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class Dialect:
     iam_plugin: str
     session: tuple[str, ...]
     accounts: str
-    # Columns: FROM_USER, FROM_HOST, TO_USER, TO_HOST; the same for the roles that are active from the login on.
+    # Columns: FROM_USER, FROM_HOST, TO_USER, TO_HOST, WITH_ADMIN_OPTION; all but the last for the roles that are active
+    # from the login on.
     memberships: str
     default_roles: str
     # Columns: USER, HOST, PRIV.
@@ -56,12 +58,19 @@ MYSQL = Dialect(
     reserved=RESERVED,
     iam_plugin="AWSAuthenticationPlugin",
     # The master's powers are a role's, which the cluster may not activate by itself.
-    session=("SET ROLE ALL", "SET SESSION lock_wait_timeout = 30"),
+    session=(
+        "SET ROLE ALL",
+        # Not those of production's parameter group, which may be made for the milliseconds of an application.
+        (
+            "SET SESSION lock_wait_timeout = 30, innodb_lock_wait_timeout = 30, max_execution_time = 0,"
+            " wait_timeout = 900, transaction_read_only = 0"
+        ),
+    ),
     accounts=(
         "SELECT *, account_locked = 'Y' AND authentication_string = '' AND password_expired = 'Y' AS is_role"
         " FROM mysql.user"
     ),
-    memberships="SELECT FROM_USER, FROM_HOST, TO_USER, TO_HOST FROM mysql.role_edges",
+    memberships="SELECT FROM_USER, FROM_HOST, TO_USER, TO_HOST, WITH_ADMIN_OPTION FROM mysql.role_edges",
     default_roles=(
         "SELECT DEFAULT_ROLE_USER AS FROM_USER, DEFAULT_ROLE_HOST AS FROM_HOST, USER AS TO_USER, HOST AS TO_HOST"
         " FROM mysql.default_roles"

@@ -5,17 +5,17 @@ opened only once all that production let it do is taken back, and what is grante
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TypeVar
 
 from aurora_restore.database.engine import Change, ChangeKind, DesiredState
 from aurora_restore.database.mysql_accounts import IAM_STORED, Listed, closing, listed_accounts, open_users, shown
-from aurora_restore.database.mysql_dialect import Dialect, as_stored
+from aurora_restore.database.mysql_dialect import RDS_ROLES, Dialect, as_stored
 from aurora_restore.database.mysql_passwords import SALT_BYTES, nobodys_verifier, verifier
 from aurora_restore.database.mysql_privileges import wanted
-from aurora_restore.database.mysql_server import Account, Event, Holdings, Name, Place, Scope, Server
+from aurora_restore.database.mysql_server import BACKGROUND, Account, Event, Holdings, Name, Place, Scope, Server
 from aurora_restore.database.mysql_words import account, identifier
 from aurora_restore.database_request import Leftover
 
@@ -26,10 +26,14 @@ Random = Callable[[int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One statement and what it changes; it is not shown, because a verifier may stand in it (I6)."""
+    """One statement and what it changes; it is not shown, because a verifier may stand in it (I6).
+
+    ``parts``: the same as several statements, for when one account of many lets it be refused.
+    """
 
     statement: str = field(repr=False)
     changes: tuple[Change, ...] = ()
+    parts: tuple["Action", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ def make_plan(server: Server, desired: DesiredState, dialect: Dialect, random: R
     """Return what is to be done to a server. Pure but for ``random``, where the salts of verifiers come from."""
     listed = listed_accounts(server, desired, dialect)
     events = () if Leftover.EVENTS in desired.leftovers else server.events
-    may_stay = open_users(server, desired, listed) | server.reserved
+    may_stay = open_users(server, desired, listed) | (server.reserved - RDS_ROLES) | BACKGROUND
     rest = (
         *_leaving(server, listed, dialect),
         *_stripping(server, listed),
@@ -84,14 +88,19 @@ def _disable(event: Event) -> Action:
 def _closing(server: Server, accounts: Iterable[Account], random: Random) -> Iterator[Action]:
     doomed = list(accounts)
     for batch in _batches([each.name for each in doomed if each.name[0]]):
-        names = ", ".join(f"{account(*name)} {_nobodys(server, random)}" for name in batch)
-        changes = (_change(ChangeKind.TAKE_LOGIN, name, f"{shown(name)} can no longer log in") for name in batch)
-        yield Action(f"ALTER USER {names} ACCOUNT LOCK", tuple(changes))
+        clauses = {name: f"{account(*name)} {_nobodys(server, random)}" for name in batch}
+        parts = tuple(_locking({name: clause}) for name, clause in clauses.items())
+        yield replace(_locking(clauses), parts=parts if len(parts) > 1 else ())
     yield from _forgetting(server, doomed)
     # A locked account without a name would be met before the users', by whoever comes from its host.
     for name in (each.name for each in doomed if not each.name[0]):
         sentence = f"the account without a name at {name[1]} is dropped"
         yield Action(f"DROP USER IF EXISTS {account(*name)}", (_change(ChangeKind.TAKE_LOGIN, name, sentence),))
+
+
+def _locking(clauses: Mapping[Name, str]) -> Action:
+    changes = (_change(ChangeKind.TAKE_LOGIN, name, f"{shown(name)} can no longer log in") for name in clauses)
+    return Action(f"ALTER USER {', '.join(clauses.values())} ACCOUNT LOCK", tuple(changes))
 
 
 def _nobodys(server: Server, random: Random) -> str:
@@ -132,8 +141,11 @@ def _stripping(server: Server, listed: Sequence[Listed]) -> Iterator[Action]:
 def _leaving(server: Server, listed: Sequence[Listed], dialect: Dialect) -> Iterator[Action]:
     for one in listed:
         # The role's host is as it was granted; MariaDB's roles have none.
-        for role in sorted(server.memberships.get(one.name, frozenset()) - _roles(one)):
-            sentence = f"{shown(one.name)} leaves the role {shown(role)}"
+        handed_on = server.handed_on.get(one.name, frozenset())
+        # Who is to be in a role, but not to hand it on, leaves it and joins it anew: MySQL takes back both or nothing.
+        for role in sorted(server.memberships.get(one.name, frozenset()) - _roles(one) | handed_on):
+            which = "may hand the role {} on no more" if role in _roles(one) else "leaves the role {}"
+            sentence = f"{shown(one.name)} {which.format(shown(role))}"
             given = dialect.role(role[0]) if role[1] == "%" else account(*role)
             statement = f"REVOKE {given} FROM {account(*one.name)}"
             yield Action(statement, (_change(ChangeKind.LEAVE_ROLE, one.name, sentence),))
@@ -199,7 +211,8 @@ def _granting(server: Server, listed: Sequence[Listed]) -> Iterator[Action]:
 def _joining(server: Server, listed: Sequence[Listed], dialect: Dialect) -> Iterator[Action]:
     for one in listed:
         is_stripped = dialect.revoking_takes_roles and bool(_excess(server, one))
-        present = frozenset() if is_stripped else server.memberships.get(one.name, frozenset())
+        handed_on = server.handed_on.get(one.name, frozenset())
+        present = frozenset() if is_stripped else server.memberships.get(one.name, frozenset()) - handed_on
         for role in one.user.roles:
             if (role, "%") not in present:
                 sentence = f"{shown(one.name)} joins the role {role}"
@@ -208,6 +221,7 @@ def _joining(server: Server, listed: Sequence[Listed], dialect: Dialect) -> Iter
         active = dialect.set_default_roles(*one.name, one.user.roles)
         # MySQL forgets a default role with the membership; so without roles there is nothing to be said.
         is_active = server.default_roles.get(one.name) == dialect.active_roles(one.user.roles) and not is_stripped
+        is_active &= handed_on.isdisjoint(_roles(one))
         if one.user.roles and not is_active:
             sentence = f"the roles of {shown(one.name)} are active from the login on"
             yield Action(active, (_change(ChangeKind.CHANGE_USER, one.name, sentence),))

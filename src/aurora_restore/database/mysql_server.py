@@ -1,13 +1,14 @@
 """What a MySQL server has: accounts, who is in which role, who holds what, events and sessions."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from aurora_restore.database.mysql_connection import MyConnection, Row, rows
-from aurora_restore.database.mysql_dialect import Dialect
+from aurora_restore.database.mysql_dialect import RDS_USERS, Dialect
 from aurora_restore.database.mysql_passwords import NATIVE, SHA2, is_nobodys
 
 Name = tuple[str, str]  # of an account: user and host
@@ -15,7 +16,7 @@ Name = tuple[str, str]  # of an account: user and host
 _SYSTEM_DATABASES = ("mysql", "information_schema", "performance_schema", "sys")
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 # Threads that are nobody's session.
-_BACKGROUND = frozenset({"system user", "event_scheduler", "unauthenticated user"})
+BACKGROUND = frozenset({"system user", "event_scheduler", "unauthenticated user"})
 _WORDS = {"Grant": "GRANT OPTION", "Create_tmp_table": "CREATE TEMPORARY TABLES", "Show_db": "SHOW DATABASES"}
 
 
@@ -74,6 +75,11 @@ class Account:
         return not self.is_role and not self.locked
 
 
+def is_local(name: Name) -> bool:
+    """Say whether by an account one logs in on the server's own machine only, as no client of RDS does."""
+    return name[1] in _LOCAL_HOSTS
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """An event that is enabled."""
@@ -92,6 +98,8 @@ class Server:
     accounts: Mapping[Name, Account]
     holdings: Mapping[Name, Holdings]
     memberships: Mapping[Name, frozenset[Name]]
+    # Of these roles those that a member may hand on.
+    handed_on: Mapping[Name, frozenset[Name]]
     default_roles: Mapping[Name, frozenset[Name]]
     databases: tuple[str, ...]
     events: tuple[Event, ...]
@@ -101,9 +109,16 @@ class Server:
     reserved: frozenset[str]
 
     def belongs_to_rds(self, name: Name) -> bool:
-        """Say whether an account is RDS's or MySQL's own: no client of a cluster can come from localhost."""
-        user, host = name
-        return user in self.reserved or (user.startswith("rds") and host in _LOCAL_HOSTS)
+        """Say whether an account is RDS's or MySQL's own.
+
+        No client of a cluster can come from its own machine. From elsewhere RDS's few users come, after whom nobody
+        else is called; and it has roles, which let nobody in: one that does is what production has made of it.
+        """
+        user, _ = name
+        if is_local(name):
+            return user in self.reserved or user.startswith("rds")
+        account = self.accounts.get(name)
+        return user in RDS_USERS or (user in self.reserved and (account is None or not account.lets_in))
 
 
 def read_server(connection: MyConnection, dialect: Dialect, users: Collection[str]) -> Server:
@@ -112,25 +127,31 @@ def read_server(connection: MyConnection, dialect: Dialect, users: Collection[st
     ((me,),) = (row.values() for row in rows(connection, "SELECT CURRENT_USER() AS me"))
     user, _, host = str(me).rpartition("@")
     found = rows(connection, dialect.accounts)
+    edges = rows(connection, dialect.memberships)
     return Server(
         me=(user, host),
         default_plugin=SHA2 if settings.get("default_authentication_plugin", NATIVE) == SHA2 else NATIVE,
         accounts={_name(row): account_in(row) for row in found},
-        holdings=_holdings(connection, dialect, [row for row in found if row["User"] in set(users)], users),
-        memberships=_edges(rows(connection, dialect.memberships)),
+        holdings=_holdings(connection, dialect, [row for row in found if row["User"] in users], users),
+        memberships=_edges(edges),
+        handed_on=_edges(edge for edge in edges if edge["WITH_ADMIN_OPTION"] == "Y"),
         default_roles=_edges(rows(connection, dialect.default_roles)),
-        databases=tuple(row["name"] for row in rows(connection, _DATABASES, _SYSTEM_DATABASES)),
+        databases=tuple(row["name"] for row in rows(connection, _DATABASES) if row["name"] not in _SYSTEM_DATABASES),
         events=tuple(_events(connection)),
-        sessions={row["name"]: int(row["number"]) for row in rows(connection, _SESSIONS)},
+        sessions=Counter(row["name"] for row in sessions_in(connection)),
         mandatory_roles=settings.get("mandatory_roles", ""),
-        reserved=dialect.reserved | _BACKGROUND,
+        reserved=dialect.reserved,
     )
 
 
-def session_ids(connection: MyConnection, users: Iterable[str]) -> list[int]:
-    """Return the ids of these users' sessions."""
-    wanted = sorted(users)
-    return [int(row["ID"]) for row in rows(connection, _SESSION_IDS, [wanted])] if wanted else []
+def sessions_in(connection: MyConnection) -> list[Row]:
+    """Return ``id`` and user's ``name`` of every session but this one.
+
+    Users are told apart here and not by the server: to its list of processes app, App and äpp are one.
+    """
+    return rows(
+        connection, "SELECT ID AS id, USER AS name FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID()"
+    )
 
 
 def tables_of(connection: MyConnection, databases: Collection[str]) -> frozenset[tuple[str, str]]:
@@ -141,20 +162,12 @@ def tables_of(connection: MyConnection, databases: Collection[str]) -> frozenset
     return frozenset((row["place"], row["name"]) for row in found)
 
 
-_DATABASES = (
-    "SELECT SCHEMA_NAME AS name FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN (%s, %s, %s, %s)"
-    " ORDER BY SCHEMA_NAME"
-)
+_DATABASES = "SELECT SCHEMA_NAME AS name FROM information_schema.SCHEMATA ORDER BY SCHEMA_NAME"
 _TABLES = "SELECT TABLE_SCHEMA AS place, TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA IN %s"
 _EVENTS = (
     "SELECT EVENT_SCHEMA AS place, EVENT_NAME AS name, DEFINER AS definer FROM information_schema.EVENTS"
-    " WHERE STATUS = 'ENABLED' AND EVENT_SCHEMA NOT IN (%s, %s, %s, %s) ORDER BY EVENT_SCHEMA, EVENT_NAME"
+    " WHERE STATUS = 'ENABLED' ORDER BY EVENT_SCHEMA, EVENT_NAME"
 )
-_SESSIONS = (
-    "SELECT USER AS name, COUNT(*) AS number FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID()"
-    " GROUP BY USER"
-)
-_SESSION_IDS = "SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND USER IN %s"
 _VARIABLES = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('default_authentication_plugin', 'mandatory_roles')"
 
 
@@ -195,10 +208,11 @@ def _edges(found: Iterable[Row]) -> dict[Name, frozenset[Name]]:
 
 
 def _events(connection: MyConnection) -> Iterator[Event]:
-    # RDS has some of its own in mysql, which nobody else may alter.
-    for row in rows(connection, _EVENTS, _SYSTEM_DATABASES):
+    for row in rows(connection, _EVENTS):
         user, _, host = _text(row["definer"]).rpartition("@")
-        yield Event(row["place"], row["name"], (user, host))
+        # RDS has some of its own in mysql, which nobody else may alter.
+        if row["place"] not in _SYSTEM_DATABASES:
+            yield Event(row["place"], row["name"], (user, host))
 
 
 def _holdings(

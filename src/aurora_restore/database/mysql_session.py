@@ -35,7 +35,8 @@ _TABLE = (
 )
 _NAME = re.compile(r"`((?:[^`]|``)+)`|([^`.\s]+)")
 _SYNTAX = frozenset({ER.PARSE_ERROR, ER.SYNTAX_ERROR})
-_INTERRUPTED = frozenset({1317, 1969, 3024})  # the last two by a limit of the server's own
+_INTERRUPTED = 1317
+_OUT_OF_TIME = frozenset({1969, 3024})  # by a limit of the server's own, in MariaDB and in MySQL
 # Errors whose sentence names things only. That of others may quote a value (I6).
 _NAMING = frozenset(
     {
@@ -158,8 +159,12 @@ class MySQLSession:
 
     def _failure(self, error: pymysql.MySQLError, statement: Statement, timeout_s: float) -> Exception:
         code, said = code_and_words(error)
-        if code in _INTERRUPTED:
+        if code == _INTERRUPTED:
             return StatementError(statement.line, f"it took longer than {timeout_s:.0f} s")
+        if code in _OUT_OF_TIME:
+            return StatementError(
+                statement.line, "it took longer than the cluster lets a query take (max_execution_time)"
+            )
         if code in _SYNTAX:
             place = re.search(r"at line (\d+)$", said)
             return StatementError(

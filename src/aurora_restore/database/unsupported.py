@@ -42,6 +42,10 @@ def _by_mysql(request: RestoreRequest) -> Iterator[str]:
 def _of_user(user: User) -> Iterator[str]:
     if len(user.name) > LONGEST_MYSQL_NAME:
         yield f"a name in MySQL has at most {LONGEST_MYSQL_NAME} characters, and this one {len(user.name)}"
+    if user.name.endswith(" "):
+        yield "a name in MySQL ends with no space"
+    if any(character > "\uffff" for character in user.name):
+        yield "a name in MySQL holds no characters beyond U+FFFF, such as emoji"
     if user.valid_until is not None:
         yield "valid_until is PostgreSQL's, a password in MySQL ends on no certain day: leave it out"
     if user.settings:

@@ -24,14 +24,21 @@ MARIADB: Final = Dialect(
     reserved=RESERVED | {"mariadb.sys"},
     # It has no plugin for IAM's tokens. Nobody gets in over the network by this one.
     iam_plugin="unix_socket",
-    session=("SET SESSION lock_wait_timeout = 30",),
+    session=(
+        (
+            "SET SESSION lock_wait_timeout = 30, innodb_lock_wait_timeout = 30, max_statement_time = 0,"
+            " wait_timeout = 900, tx_read_only = 0"
+        ),
+    ),
     accounts=(
         "SELECT u.*, IF(IFNULL(JSON_VALUE(g.priv, '$.account_locked'), 0), 'Y', 'N') AS account_locked"
         " FROM (SELECT *, is_role = 'Y' AS is_a_role FROM mysql.user) AS u"
         " JOIN mysql.global_priv AS g ON g.User = u.User AND g.Host = u.Host"
     ),
     memberships=(
-        "SELECT Role AS FROM_USER, '%' AS FROM_HOST, User AS TO_USER, Host AS TO_HOST FROM mysql.roles_mapping"
+        # A role that is in another has no host either.
+        "SELECT Role AS FROM_USER, '%' AS FROM_HOST, User AS TO_USER, IF(Host = '', '%', Host) AS TO_HOST,"
+        " Admin_option AS WITH_ADMIN_OPTION FROM mysql.roles_mapping"
     ),
     default_roles=(
         "SELECT default_role AS FROM_USER, '%' AS FROM_HOST, User AS TO_USER, Host AS TO_HOST"

@@ -26,7 +26,7 @@ def server(*accounts: Account, default_plugin: str = NATIVE, **fields: object) -
     read = {
         "me": ("admin", "%"), "default_plugin": default_plugin, "accounts": names, "holdings": {}, "memberships": {},
         "default_roles": {}, "databases": ("shop_1",), "events": (), "sessions": {}, "mandatory_roles": "",
-        "reserved": MYSQL.reserved,
+        "handed_on": {}, "reserved": MYSQL.reserved,
     }  # fmt: skip
     return Server(**{**read, **fields})  # type: ignore[arg-type]
 
@@ -67,6 +67,21 @@ def test_a_password_s_user_iam_s_user_a_role_and_a_locked_one() -> None:
         "GRANT `reporting`@`%` TO `app`@`%`",
         "GRANT `writing`@`%` TO `app`@`%`",
         "SET DEFAULT ROLE `reporting`@`%`, `writing`@`%` TO `app`@`%`",
+    ]
+
+
+def test_a_role_that_was_to_be_handed_on_is_left_joined_and_active_again() -> None:
+    """MySQL cannot take back WITH ADMIN OPTION alone, and with the membership it forgets that the role was active."""
+    app, role = ("app", "%"), ("reporting", "%")
+    found = server(
+        Account(app, SHA2, sha2_verifier("testing-new", "abcdefghijklmnopqrst")),
+        Account(role, SHA2, "", locked=True, expired=True, is_role=True),
+        memberships={app: frozenset({role})}, handed_on={app: frozenset({role})}, default_roles={app: frozenset({role})},
+    )  # fmt: skip
+    assert statements(found, user("app", roles=("reporting",))) == [
+        "REVOKE `reporting`@`%` FROM `app`@`%`",
+        "GRANT `reporting`@`%` TO `app`@`%`",
+        "SET DEFAULT ROLE `reporting`@`%` TO `app`@`%`",
     ]
 
 

@@ -80,6 +80,27 @@ def test_a_user_s_only_connection_is_ended_by_the_master(restored: Database) -> 
         session.answer("SELECT SLEEP(60)", 0.1)
 
 
+def test_a_user_whose_connections_are_all_in_use_cannot_ask(restored: Database) -> None:
+    """The application was faster: the error says why, and what to do."""
+    restored.apply(user("single", grant("readonly"), connection_limit=1))
+    with (
+        restored.connect(login("single")),
+        pytest.raises(DatabaseRefusedError, match=r"max_user_connections.*let another user ask"),
+        engine().session(restored.endpoint, login("single"), "shop"),
+    ):
+        pass
+
+
+def test_the_cluster_s_settings_for_sessions_hold_for_scripts_and_checks(restored: Database) -> None:
+    """But a script is marked by commits of its own, whatever init_connect says."""
+    restored.apply(user("reader", grant("readonly")))
+    restored.admin("SET GLOBAL init_connect = 'SET autocommit = 0', max_statement_time = 0.1")
+    with engine().session(restored.endpoint, login("reader"), "shop") as session:
+        assert session.answer("SELECT @@autocommit", 10).text == "1"
+        with pytest.raises(StatementError, match="longer than the cluster lets a query take"):
+            session.answer("SELECT SLEEP(60)", 10)
+
+
 def test_an_interruption_that_comes_too_late_meets_no_other_statement(restored: Database) -> None:
     """The statement ends by itself while the other connection is being opened: the next one is left alone."""
 

@@ -2,6 +2,8 @@
 
 import pymysql
 import pytest
+from pymysql.connections import Connection
+from pymysql.constants import ER
 
 from aurora_restore.database.engine import DesiredState, DesiredUser, Login
 from aurora_restore.database.mysql_passwords import NATIVE, is_nobodys
@@ -75,6 +77,28 @@ def test_a_narrower_account_of_a_users_name_is_the_users_too(restored: Database)
     assert restored.logins() == ("app@10.%", "dba")
 
 
+def test_a_host_may_be_written_in_capitals(restored: Database) -> None:
+    """MySQL keeps it in small letters: what is made is found again."""
+    one = user("tester", grant("readonly"), host="Ip-10.EC2.Internal")
+    restored.apply(one)
+    assert restored.apply(one) == []
+    assert restored.logins() == ("dba", "tester@ip-10.ec2.internal")
+
+
+def test_a_name_like_rds_s_or_the_servers_own_is_production_s_where_somebody_can_log_in_by_it(
+    restored: Database,
+) -> None:
+    """MySQL's own log in on the server only, its threads have no account, and RDS's roles let nobody in."""
+    names = ("mysql.sys", "system user", "AWS_LAMBDA_ACCESS", "rds_superuser_role", "rdsproxyadmin2")
+    for name in names:
+        restored.admin(f"CREATE USER '{name}'@'%' IDENTIFIED BY '{PRODUCTION_PASSWORD}'")
+    restored.apply(user("tester"))
+    assert not any(restored.lets_in(Login(name, PRODUCTION_PASSWORD), "information_schema") for name in names)
+    assert restored.logins() == ("dba", "tester")
+    (remark,) = engine().remarks(restored.endpoint, restored.master, DesiredState((user("tester"),)))
+    assert remark.startswith("rdsproxyadmin can log in and was left alone, because its name is one of RDS's")
+
+
 def test_an_account_without_a_name_is_dropped(restored: Database) -> None:
     """It would be met before every user's account, by all who come from its host."""
     restored.admin("CREATE USER ''@'10.%'")
@@ -92,6 +116,49 @@ def test_sessions_of_the_closed_end_and_those_of_the_open_go_on(restored: Databa
     stays.ping(reconnect=False)
     with pytest.raises(pymysql.MySQLError):
         ends.ping(reconnect=False)
+
+
+def test_sessions_of_names_that_differ_by_a_capital_or_an_accent_are_told_apart(restored: Database) -> None:
+    """MySQL's accounts differ by them, and its list of processes does not."""
+    for name in ("Tester", "tëster"):
+        restored.admin(f"CREATE USER {name}@'%' IDENTIFIED BY '{PRODUCTION_PASSWORD}'")
+    restored.apply(user("tester", grant("readonly")), logins=Logins.KEEP)
+    stays = restored.connect(login("tester"))
+    others = [restored.connect(Login(name, PRODUCTION_PASSWORD), None) for name in ("Tester", "tëster")]
+    said = restored.apply(user("tester", grant("readonly")))
+    assert {"1 session of Tester ends", "1 session of tëster ends"} <= set(said)
+    stays.ping(reconnect=False)
+    for each in others:
+        with pytest.raises(pymysql.MySQLError):
+            each.ping(reconnect=False)
+
+
+def test_a_lock_of_production_s_session_ends_with_it(restored: Database) -> None:
+    """A backup that came with its tool to the copy holds a lock that each change of an account would wait for."""
+    restored.admin("GRANT LOCK TABLES, SELECT ON mysql.* TO app@'%'")
+    backup = restored.connect(Login("app", PRODUCTION_PASSWORD), None)
+    backup.query("LOCK TABLES mysql.global_priv READ")
+    restored.apply(user("tester"))
+    assert restored.logins() == ("dba", "tester")
+
+
+def test_limits_that_are_made_for_an_application_do_not_end_the_step(restored: Database) -> None:
+    """The cluster's parameters let a statement, a pause, a lock take next to no time, and write only who says so."""
+    limits = []
+
+    class Telling(Connection):
+        def close(self) -> None:
+            with self.cursor() as cursor:
+                cursor.execute("SELECT @@max_statement_time, @@wait_timeout, @@innodb_lock_wait_timeout")
+                limits.append(cursor.fetchone())
+            super().close()
+
+    restored.admin(
+        "SET GLOBAL tx_read_only = 1, max_statement_time = 1, wait_timeout = 2, innodb_lock_wait_timeout = 1"
+    )
+    desired = DesiredState((user("tester", grant("readonly")),))
+    assert engine(connect=Telling).apply(restored.endpoint, restored.master, desired).is_whole
+    assert limits == [(0, 900, 30)]
 
 
 def test_a_users_sessions_with_production_s_password_end(restored: Database) -> None:
@@ -114,6 +181,42 @@ def test_events_are_disabled_and_keep_their_definers(restored: Database) -> None
     ]
     assert "the event nightly of shop is disabled" in said
     assert restored.apply(user("tester")) == []
+
+
+def test_a_database_that_is_called_nearly_like_the_servers_own_is_production_s(restored: Database) -> None:
+    """To MySQL a name's capitals matter: Sys is not sys."""
+    restored.query(restored.master, "CREATE DATABASE Sys", None)
+    restored.query(restored.master, "CREATE EVENT Sys.nightly ON SCHEDULE EVERY 1 DAY DO DO 1", None)
+    assert "the event nightly of Sys is disabled" in restored.apply(user("tester", grant("readonly")))
+    assert restored.lets_in(login("tester"), "Sys")
+
+
+def test_an_event_that_the_master_may_not_stop_keeps_no_login_open(restored: Database) -> None:
+    """I7: what is refused is told in the end, when all that can be closed is closed."""
+    session = restored.connect(Login("analyst", PRODUCTION_PASSWORD))
+    for whose in ("rds_superuser_role", "dba@'%'"):
+        restored.admin(f"REVOKE SET USER ON *.* FROM {whose}")
+    with pytest.raises(DatabaseRefusedError, match="SET USER"):
+        restored.apply(user("tester"))
+    assert restored.logins() == ("dba",)
+    with pytest.raises(pymysql.MySQLError):
+        session.ping(reconnect=False)
+    restored.apply(user("tester"), leftovers=frozenset({Leftover.EVENTS}))
+
+
+def test_an_account_that_the_master_may_not_close_keeps_no_other_open(restored: Database) -> None:
+    """I7: accounts are closed together, and one by one where that is refused."""
+
+    class Refusing(Connection):
+        def query(self, sql: str | bytes, unbuffered: bool = False) -> int:  # noqa: FBT001, FBT002
+            text = sql if isinstance(sql, str) else sql.decode()
+            if text.startswith("ALTER USER") and "`app`@`10.%`" in text:
+                raise pymysql.OperationalError(ER.SPECIFIC_ACCESS_DENIED_ERROR, "you need the SYSTEM_USER privilege(s)")
+            return int(super().query(sql, unbuffered))
+
+    with pytest.raises(DatabaseRefusedError, match="SYSTEM_USER"):
+        engine(connect=Refusing).apply(restored.endpoint, restored.master, DesiredState((user("tester"),)))
+    assert restored.logins() == ("app@10.%", "dba")
 
 
 def test_rds_s_own_events_are_not_touched(restored: Database) -> None:
@@ -225,6 +328,25 @@ def test_roles_are_joined_left_and_active_from_the_login_on(restored: Database) 
     ]
     restored.apply(user("tester"))
     assert not restored.lets_in(login("tester"), "shop")
+
+
+def test_a_role_can_be_handed_on_by_nobody_who_is_in_it(restored: Database) -> None:
+    """WITH ADMIN OPTION was production's: the role stays, and stays active."""
+    restored.query(restored.master, "GRANT reporting TO app@'%' WITH ADMIN OPTION", None)
+    one = user("app", roles=("reporting",))
+    assert "app may hand the role reporting on no more" in restored.apply(one)
+    assert restored.apply(one) == []
+    assert restored.query(login("app"), "SELECT * FROM shop.products", None) == [(1, "pen")]
+    with pytest.raises(pymysql.MySQLError):
+        restored.query(login("app"), "GRANT reporting TO dba@'10.%'", None)
+
+
+def test_a_role_of_rds_s_that_the_master_is_in_by_another_can_be_given(restored: Database) -> None:
+    """Aurora's master has AWS_LAMBDA_ACCESS and its like by rds_superuser_role."""
+    restored.admin("CREATE ROLE AWS_LAMBDA_ACCESS")
+    restored.admin("GRANT AWS_LAMBDA_ACCESS TO rds_superuser_role WITH ADMIN OPTION")
+    restored.apply(user("tester", roles=("AWS_LAMBDA_ACCESS",)))
+    assert ("tester",) in restored.admin("SELECT User FROM mysql.roles_mapping WHERE Role = 'AWS_LAMBDA_ACCESS'")
 
 
 def test_everything_impossible_is_said_at_once_and_nothing_is_changed(restored: Database) -> None:
