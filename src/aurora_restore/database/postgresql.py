@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import psycopg
 
@@ -30,7 +31,14 @@ from aurora_restore.database.postgresql_connection import (
     try_login,
 )
 from aurora_restore.database.postgresql_objects import public_privileges
-from aurora_restore.database.postgresql_plan import CHANGE_USERS, DatabaseState, Plan, compare, read_database
+from aurora_restore.database.postgresql_plan import (
+    CHANGE_USERS,
+    DatabaseState,
+    Plan,
+    compare,
+    looks_inside,
+    read_database,
+)
 from aurora_restore.database.postgresql_proofs import proven
 from aurora_restore.database.postgresql_roles import plan_opening
 from aurora_restore.database.postgresql_script import read_script
@@ -63,6 +71,8 @@ class PostgreSQL:
         """See ``Engine.apply``."""
         plan = self._compare(endpoint, master, desired)
         applied = self._run(endpoint, master, plan.stages(), time_left)
+        if plan.entering.units:
+            return replace(applied, is_whole=False)
         if applied.is_whole and applied.changes:
             # Everything (I7): who can log in, with which password, and who holds what.
             left = self._compare(endpoint, master, desired, plan.roles.new_passwords)
@@ -132,6 +142,9 @@ class PostgreSQL:
         self, endpoint: Endpoint, master: Login, desired: DesiredState, written: frozenset[str] = frozenset()
     ) -> Plan:
         cluster = self._read_cluster(endpoint, master)
+        if not looks_inside(desired):
+            # None of them may keep logins open by keeping the master out.
+            cluster = replace(cluster, databases=(), barred=())
         users = proven(self._connect, endpoint, cluster, desired.users, written)
         databases = [self._read_database(endpoint, master, name, desired) for name in cluster.databases]
         return compare(cluster, databases, desired, users, self._salt)

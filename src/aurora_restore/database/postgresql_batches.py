@@ -26,6 +26,8 @@ _WORDS: tuple[LiteralString, ...] = (
     "CREATE",
     "CONNECT",
     "TEMPORARY",
+    "SET",
+    "ALTER SYSTEM",
 )
 _PRIVILEGES = {word: sql.SQL(word) for word in _WORDS}
 
@@ -41,6 +43,8 @@ _KEYWORDS: dict[Kind, tuple[LiteralString, LiteralString | None]] = {
     Kind.FOREIGN_DATA_WRAPPER: ("FOREIGN DATA WRAPPER", None),
     Kind.FOREIGN_SERVER: ("FOREIGN SERVER", None),
     Kind.LARGE_OBJECT: ("LARGE OBJECT", "LARGE OBJECTS"),
+    Kind.TABLESPACE: ("TABLESPACE", None),
+    Kind.PARAMETER: ("PARAMETER", None),
 }
 _THINGS_A_STATEMENT = 1_000
 _THINGS_A_SENTENCE = 3
@@ -172,6 +176,8 @@ def _name(thing: Thing) -> sql.Composable:
     match thing.kind:
         case Kind.LARGE_OBJECT:
             return sql.Literal(int(thing.name))
+        case Kind.PARAMETER:
+            return sql.Identifier(*thing.name.split("."))
         case Kind.ROUTINE:
             types = sql.SQL(", ").join(sql.Identifier(*type_) for type_ in thing.arguments)
             return sql.SQL("{}({})").format(sql.Identifier(thing.schema or "", thing.name), types)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import LiteralString
 
 from psycopg import sql
 from psycopg.rows import class_row
@@ -20,7 +21,8 @@ class Role:
     """A role and, in the last two fields, what the master may do about it.
 
     ``is_barred``: a connection limit of 0, or a password that has expired. ``valid_until``: None for a password that
-    never ends. ``is_held``: the master has the role's privileges. ``is_administered``: it has ADMIN OPTION on it.
+    never ends. ``is_held``: the master has the role's privileges and may become it. ``is_administered``: it has ADMIN
+    OPTION on it, be it only as a member of a member.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Membership:
     """``member`` is in ``role``, because ``grantor`` said so.
 
     ``is_administered``: it may make others members. ``is_inherited``: it has the role's privileges without SET ROLE.
+    ``may_set``: it may SET ROLE.
     """
 
     role: str
@@ -50,6 +53,7 @@ class Membership:
     grantor: str
     is_administered: bool = False
     is_inherited: bool = True
+    may_set: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +79,22 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class DatabaseEntry:
+    """A database; ``is_open``: connections are allowed, ``may_enter``: the master's are."""
+
+    name: str
+    owner: str
+    is_open: bool
+    may_enter: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
-    """What all databases of a server share."""
+    """What all databases of a server share.
+
+    ``databases`` are those that one can look into, ``barred`` those that let everybody but the master in, or at least
+    somebody; ``shut`` let nobody in.
+    """
 
     version: int
     master: str
@@ -84,6 +102,8 @@ class Cluster:
     memberships: tuple[Membership, ...]
     sessions: tuple[Session, ...]
     databases: tuple[str, ...]
+    barred: tuple[DatabaseEntry, ...]
+    shut: tuple[str, ...]
     settings: tuple[Setting, ...]
     now: datetime
 
@@ -132,6 +152,16 @@ class Cluster:
         roles = {name: replace(role, is_held=role.is_held and name in held) for name, role in self.roles.items()}
         return replace(self, memberships=left, roles=roles)
 
+    def groups_of(self, name: str) -> set[str]:
+        """Return the roles that a role is a member of, directly or not."""
+        found: set[str] = set()
+        left = [name]
+        while left:
+            new = {one.role for one in self.memberships_of(left.pop())} - found
+            found |= new
+            left += new
+        return found
+
     def memberships_of(self, member: str) -> tuple[Membership, ...]:
         """Return the roles that a role is a direct member of."""
         return tuple(membership for membership in self.memberships if membership.member == member)
@@ -143,15 +173,17 @@ _ROLES = """
            r.rolreplication AS replicates, r.rolbypassrls AS bypasses_rls,
            r.rolconnlimit = 0 OR coalesce(r.rolvaliduntil < now(), false) AS is_barred,
            nullif(r.rolconnlimit, -1) AS connection_limit,
-           CASE WHEN r.rolvaliduntil < '9999-01-01' AND isfinite(r.rolvaliduntil) THEN r.rolvaliduntil END
+           CASE WHEN r.rolvaliduntil < '9999-01-01' THEN greatest(r.rolvaliduntil, '0001-01-02 00:00+00') END
                AS valid_until,
-           pg_has_role(r.oid, 'USAGE') AS is_held,
+           pg_has_role(r.oid, 'USAGE') AND {may_become} AS is_held,
            pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION') AS is_administered
     FROM pg_roles AS r
 """
+_MAY_BECOME: LiteralString = "pg_has_role(r.oid, 'SET')"  # before PostgreSQL 16 whoever is a member may
 _MEMBERSHIPS = """
     SELECT r.rolname AS role, m.rolname AS member, coalesce(g.rolname, '') AS grantor,
-           a.admin_option AS is_administered, coalesce((to_jsonb(a) ->> 'inherit_option')::bool, true) AS is_inherited
+           a.admin_option AS is_administered, coalesce((to_jsonb(a) ->> 'inherit_option')::bool, true) AS is_inherited,
+           coalesce((to_jsonb(a) ->> 'set_option')::bool, true) AS may_set
     FROM pg_auth_members AS a
     JOIN pg_roles AS r ON r.oid = a.roleid
     JOIN pg_roles AS m ON m.oid = a.member
@@ -163,7 +195,7 @@ _SESSIONS = """
     SELECT usename AS user, count(*)::int AS count
     FROM pg_stat_activity
     WHERE usename IS NOT NULL AND pid <> pg_backend_pid()
-      AND coalesce(backend_type, 'client backend') = 'client backend'
+      AND coalesce(backend_type, 'client backend') IN ('client backend', 'walsender')
     GROUP BY usename ORDER BY usename
 """
 # Names differ in case only by accident: TimeZone is what SET timezone becomes. One that PostgreSQL does not know is an
@@ -182,24 +214,39 @@ _SETTINGS = """
 # What a superuser may hand out one by one since PostgreSQL 15.
 _HANDED_OUT_SETTINGS = 150_000
 _DATABASES = """
-    SELECT datname FROM pg_database
-    WHERE datallowconn AND NOT datistemplate AND datname <> 'rdsadmin'
+    SELECT datname AS name, pg_get_userbyid(datdba) AS owner,
+           datallowconn AND datconnlimit NOT IN (0, -2) AS is_open, has_database_privilege(oid, 'CONNECT') AS may_enter
+    FROM pg_database
+    WHERE datname NOT IN ('rdsadmin', 'template0', 'template1')
     ORDER BY datname
 """
 
 
 def read_cluster(connection: PgConnection) -> Cluster:
     """Read everything about roles that the catalogs tell a user who is no superuser."""
+    version, master = connection.info.server_version, connection.info.user
+    may_become = sql.SQL(_MAY_BECOME if version >= ADMIN_OPTION_RULES else "true")
     with connection.cursor(row_factory=class_row(Role)) as cursor:
-        roles = {role.name: role for role in cursor.execute(_ROLES)}
+        roles = {role.name: role for role in cursor.execute(sql.SQL(_ROLES).format(may_become=may_become))}
     with connection.cursor(row_factory=class_row(Membership)) as cursor:
         memberships = tuple(cursor.execute(_MEMBERSHIPS))
     with connection.cursor(row_factory=class_row(Session)) as cursor:
         sessions = tuple(cursor.execute(_SESSIONS))
-    databases = tuple(name for (name,) in connection.execute(_DATABASES))
+    with connection.cursor(row_factory=class_row(DatabaseEntry)) as entries:
+        databases = tuple(entries.execute(_DATABASES))
     ((now,),) = connection.execute("SELECT now()")
-    version, master = connection.info.server_version, connection.info.user
-    return Cluster(version, master, roles, memberships, sessions, databases, _read_settings(connection), now)
+    return Cluster(
+        version=version,
+        master=master,
+        roles=roles,
+        memberships=memberships,
+        sessions=sessions,
+        databases=tuple(one.name for one in databases if one.is_open and one.may_enter),
+        barred=tuple(one for one in databases if one.is_open and not one.may_enter),
+        shut=tuple(one.name for one in databases if not one.is_open),
+        settings=_read_settings(connection),
+        now=now,
+    )
 
 
 def _read_settings(connection: PgConnection) -> tuple[Setting, ...]:

@@ -1,10 +1,11 @@
 """The one door to psycopg: how we connect, and where its errors become ours, without anything secret in them (I6)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
+from psycopg import sql
 
 from aurora_restore.database.engine import Endpoint, Login
 from aurora_restore.database.tls import Tls, TlsMode
@@ -21,8 +22,8 @@ STATEMENT_TIMEOUT_MS = 300_000
 LOCK_TIMEOUT_MS = 30_000
 IDLE_TIMEOUT_MS = 120_000
 
-# A setting of the master or of the database that came with the data must not change what our statements do, so what
-# matters is set at connection, which wins over both.
+# A setting of the master or of the database that came with the data must not change what our statements do, nor how
+# their answers are written, so what matters is set at connection, which wins over both.
 _LIMITS = {
     "statement_timeout": STATEMENT_TIMEOUT_MS,
     "lock_timeout": LOCK_TIMEOUT_MS,
@@ -30,12 +31,23 @@ _LIMITS = {
 }
 OUR_SETTINGS: Settings = {
     **_LIMITS,
-    "search_path": "pg_catalog",
     "default_transaction_read_only": "off",
     "role": "none",
+    "row_security": "on",
+    "standard_conforming_strings": "on",
+    "datestyle": "ISO",
+    "timezone": "UTC",
 }
 # For scripts and checks of the user's, which were written for the settings that a user has.
 USERS_SETTINGS: Settings = {**_LIMITS, "standard_conforming_strings": "on", "default_transaction_read_only": "off"}
+
+# Afterwards come those that a server knows only from some version on (0: each): the others would let nobody in. And the
+# search path: a trigger of production's on the login finds its tables where it finds them at any other login.
+_OUR_PATH: tuple[tuple[int, LiteralString], ...] = ((0, "SET search_path = pg_catalog"),)
+_NO_LIMITS: tuple[tuple[int, LiteralString], ...] = (
+    (140_000, "SET idle_session_timeout = 0"),
+    (170_000, "SET transaction_timeout = 0"),
+)
 
 # libpq gives no SQLSTATE for a connection that failed, so the server's words must do. RDS runs with English messages.
 _PASSES_BY_ITSELF = (
@@ -90,9 +102,12 @@ def open_connection(
     who the certificates say.
     """
     try:
-        return _connect(connect, endpoint, login, database, settings)
+        connection = _connect(connect, endpoint, login, database, settings)
     except psycopg.OperationalError as error:
         failure = _connection_failure(str(error), endpoint, login.user, database)
+    else:
+        _settle(connection, endpoint, () if settings is USERS_SETTINGS else _OUR_PATH)
+        return connection
     # Outside the handler: the driver's exception is no part of ours, whatever it holds.
     raise failure
 
@@ -157,6 +172,19 @@ def _connect(connect: Connect, endpoint: Endpoint, login: Login, database: str, 
         autocommit=True,
         prepare_threshold=None,
     )
+
+
+def _settle(connection: PgConnection, endpoint: Endpoint, more: Sequence[tuple[int, LiteralString]]) -> None:
+    """Set in one round trip what could not be set at connection."""
+    version = connection.info.server_version
+    statements = [sql.SQL(statement) for since, statement in (*more, *_NO_LIMITS) if version >= since]
+    try:
+        if statements:
+            with our_errors(endpoint, "take our settings"):
+                connection.execute(sql.SQL("; ").join(statements))
+    except AuroraRestoreError:
+        connection.close()
+        raise
 
 
 def _connection_failure(text: str, endpoint: Endpoint, user: str, database: str) -> AuroraRestoreError:

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from aurora_restore.database.engine import DesiredUser
-from aurora_restore.database.postgresql_actions import Action, borrowing
+from aurora_restore.database.postgresql_actions import Action
 from aurora_restore.database.postgresql_batches import Batches, Verb
-from aurora_restore.database.postgresql_cluster import ADMIN_OPTION_RULES, Cluster
+from aurora_restore.database.postgresql_borrowing import borrowing
+from aurora_restore.database.postgresql_cluster import Cluster
 from aurora_restore.database.postgresql_objects import FutureHeld, Held, Kind, Object, Objects
 from aurora_restore.database.postgresql_privileges import ByUser, Privileges, Wanted
 
@@ -64,11 +65,8 @@ class _Grants:
             self._compare(item)
         self._compare_future()
         units = tuple(self.batches.units())
-        borrowed = sorted(name for name in self.acting_as if not self._is_held(name))
-        take, give_back = borrowing(
-            borrowed, self.cluster.master, grantors_exist=self.cluster.version >= ADMIN_OPTION_RULES
-        )
-        doubts = [name for name in borrowed if not self.cluster.can_act_as(name)]
+        take, give_back = borrowing(self.cluster, self.acting_as)
+        doubts = [name for name in sorted(self.acting_as) if not self.cluster.can_act_as(name)]
         return GrantsPlan(
             units=units,
             take=tuple(take),
@@ -113,7 +111,7 @@ class _Grants:
                     yield Verb.REVOKE, held.grantor, held
             elif not is_wanted:
                 yield Verb.REVOKE, item.owner, held
-            elif held.is_grantable and held.is_whole:
+            elif held.is_grantable:
                 yield Verb.REVOKE_OPTION, item.owner, held
 
     def _compare_future(self) -> None:
@@ -149,11 +147,21 @@ class _Grants:
         owners = {item.owner for item in self.objects.items if item.is_ours}
         # Somebody who owns nothing yet and is out of our reach is no reason to fail.
         others = {name for name in self.objects.creators - self.users if self.cluster.can_act_as(name)}
-        everybody = owners | others | self.wanted.creators() | {self.cluster.master}
-        return frozenset(name for name in everybody if not name.startswith(("rds", "pg_")) and not self._is_out(name))
+        everybody = owners | others | self.wanted.creators() | self._able_by_others() | {self.cluster.master}
+        return frozenset(name for name in everybody if not self._is_rds(name) and not self._is_out(name))
 
-    def _is_held(self, name: str) -> bool:
-        return name in self.cluster.roles and self.cluster.roles[name].is_held
+    def _able_by_others(self) -> frozenset[str]:
+        """Return the users who may create objects because everybody may, or somebody whose member they are to be."""
+        able = self.objects.creators | {item.owner for item in self.objects.items if item.is_ours}
+
+        def may(user: DesiredUser) -> bool:
+            roles = {name for role in user.roles for name in (role, *self.cluster.groups_of(role))}
+            return self.objects.everybody_creates or bool(roles & able)
+
+        return frozenset(user.name for user in self.wanted.users if may(user))
+
+    def _is_rds(self, name: str) -> bool:
+        return name.startswith(("rds_", "pg_")) or self.cluster.belongs_to_rds(name)
 
     def _is_out(self, name: str) -> bool:
         """Say whether the role is RDS's own or a superuser, whose privileges nobody can lend."""

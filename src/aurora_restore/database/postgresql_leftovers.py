@@ -13,8 +13,9 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from aurora_restore.database.engine import Change, ChangeKind
-from aurora_restore.database.postgresql_actions import Action, borrowing
-from aurora_restore.database.postgresql_cluster import ADMIN_OPTION_RULES, Cluster
+from aurora_restore.database.postgresql_actions import Action, Unit
+from aurora_restore.database.postgresql_borrowing import borrowing
+from aurora_restore.database.postgresql_cluster import Cluster
 from aurora_restore.database.postgresql_connection import MAINTENANCE_DATABASE, PgConnection
 from aurora_restore.database_request import Leftover
 
@@ -72,9 +73,9 @@ class Leftovers:
 
 @dataclass(frozen=True, slots=True)
 class LeftoversPlan:
-    """What to run in one transaction of the database, what a person can do if it is refused, and what is left."""
+    """What to run in the database, a unit for each thing, what a person can do if one is refused, and what is left."""
 
-    actions: tuple[Action, ...]
+    units: tuple[Unit, ...]
     doubts: tuple[str, ...]
     remarks: tuple[str, ...]
 
@@ -136,24 +137,27 @@ def _holds(connection: PgConnection, question: LiteralString) -> bool:
 def plan_leftovers(cluster: Cluster, found: Leftovers, kept: frozenset[Leftover]) -> LeftoversPlan:
     """Decide what has to be stopped in a database, but for what is ``kept``."""
     owners: set[str] = set()
-    actions: list[Action] = []
+    units: list[Unit] = []
     if Leftover.SUBSCRIPTIONS not in kept:
         owners |= {one.owner for one in found.subscriptions}
-        actions += (action for one in found.subscriptions for action in _detaching(one, found.database))
+        units += (_as_owner(cluster, one.owner, _detaching(one, found.database)) for one in found.subscriptions)
     if Leftover.CRON_JOBS not in kept and found.jobs:
-        actions.append(_switching_off(found.jobs, found.database))
+        units.append((_switching_off(found.jobs, found.database),))
     if Leftover.REPLICATION_SLOTS not in kept:
-        actions += (_dropping(one, cluster.version, found.database) for one in found.slots)
+        units += ((_dropping(one, cluster.version, found.database),) for one in found.slots)
     if Leftover.USER_MAPPINGS not in kept:
         owners |= {one.owner for one in found.mappings}
-        actions += (_removing(one, found.database) for one in found.mappings)
-    borrowed = sorted(name for name in owners if not cluster.roles[name].is_held)
-    take, give_back = borrowing(borrowed, cluster.master, grantors_exist=cluster.version >= ADMIN_OPTION_RULES)
+        units += (_as_owner(cluster, one.owner, [_removing(one, found.database)]) for one in found.mappings)
     return LeftoversPlan(
-        actions=(*take, *actions, *give_back),
-        doubts=tuple(_doubts(cluster, borrowed)),
+        units=tuple(units),
+        doubts=tuple(_doubts(cluster, sorted(owners))),
         remarks=tuple(_remarks(cluster, found, kept)),
     )
+
+
+def _as_owner(cluster: Cluster, owner: str, actions: Iterable[Action]) -> Unit:
+    take, give_back = borrowing(cluster, {owner})
+    return (*take, *actions, *give_back)
 
 
 def _detaching(one: Subscription, database: str) -> Iterator[Action]:
@@ -169,9 +173,9 @@ def _detaching(one: Subscription, database: str) -> Iterator[Action]:
 
 
 def _switching_off(jobs: Sequence[CronJob], database: str) -> Action:
-    statement = sql.SQL("UPDATE cron.job SET active = false WHERE jobid = ANY ({}::bigint[])").format(
-        sql.Literal([job.id for job in jobs])
-    )
+    statement = sql.SQL(
+        "UPDATE cron.job SET active = false WHERE jobid OPERATOR(pg_catalog.=) ANY ({}::bigint[])"
+    ).format(sql.Literal([job.id for job in jobs]))
     changes = (
         _change(job.owner, database, f"the cron job {job.id} of {job.owner} in {job.database} is switched off")
         for job in jobs
@@ -182,12 +186,12 @@ def _switching_off(jobs: Sequence[CronJob], database: str) -> Action:
 def _dropping(one: Slot, version: int, database: str) -> Action:
     """Drop the slot; if somebody reads from it, the reader goes first."""
     name = sql.Literal(one.name)
-    drop = sql.SQL("SELECT pg_drop_replication_slot({})").format(name)
+    drop = sql.SQL("SELECT pg_catalog.pg_drop_replication_slot({})").format(name)
     if one.is_active:
         timeout = sql.SQL(", {}").format(sql.Literal(_SESSION_END_TIMEOUT_MS))
         drop = sql.SQL(
-            "SELECT pg_terminate_backend(active_pid{}), pg_drop_replication_slot(slot_name)"
-            " FROM pg_replication_slots WHERE slot_name = {}"
+            "SELECT pg_catalog.pg_terminate_backend(active_pid{}), pg_catalog.pg_drop_replication_slot(slot_name)"
+            " FROM pg_catalog.pg_replication_slots WHERE slot_name OPERATOR(pg_catalog.=) {}"
         ).format(timeout if version >= _WAITING_TERMINATE else sql.SQL(""), name)
     return Action(drop, (_change("", database, f"the replication slot {one.name} of {database} is dropped"),))
 

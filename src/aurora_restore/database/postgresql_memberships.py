@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from psycopg import sql
 
 from aurora_restore.database.engine import Change, ChangeKind, DesiredUser
-from aurora_restore.database.postgresql_actions import Action, borrowing, identifiers
+from aurora_restore.database.postgresql_actions import Action, Unit, identifiers
+from aurora_restore.database.postgresql_borrowing import borrowing, grantor_of
 from aurora_restore.database.postgresql_cluster import ADMIN_OPTION_RULES, Cluster, Membership
 
 IAM_ROLE = "rds_iam"
 _DANGEROUS_ROLES = frozenset({"rds_superuser", "rds_replication"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Memberships:
     """The roles of ``users``, and of those who are locked out (``unlisted``); nobody stays in a role of ``keep``."""
 
@@ -34,32 +36,31 @@ class Memberships:
         """Return the memberships that the master ends."""
         return frozenset(one for one in self._to_end() if self._is_revocable(one) and not self._is_wanted(one))
 
-    def leavings(self) -> Iterator[Action]:
+    def leavings(self) -> Iterator[Unit]:
         """Yield what ends memberships, and the right to pass one on.
 
         Each as its grantor, who from PostgreSQL 16 on is part of what a membership is.
         """
-        leaving = [one for one in self._to_end() if self._is_revocable(one)]
-        by_grantor = self._by_grantor
-        grantors = {one.grantor for one in leaving} if by_grantor else set()
-        borrowed = [name for name in grantors if not self.cluster.roles[name].is_held]
-        take, give_back = borrowing(borrowed, self.cluster.master, grantors_exist=by_grantor)
-        yield from take
-        yield from (self._leaving(one) for one in leaving)
-        yield from give_back
+        by_grantor: dict[str, list[Membership]] = {}
+        for one in self._leaving_ones():
+            by_grantor.setdefault(one.grantor if self._by_grantor else "", []).append(one)
+        for grantor, leaving in by_grantor.items():
+            take, give_back = borrowing(self.cluster, {grantor} if grantor else ())
+            yield (*take, *(self._leaving(one) for one in leaving), *give_back)
 
-    def joinings(self) -> Iterator[Action]:
-        """Yield what makes the listed users members, a statement a role."""
+    def iam_joining(self, user: DesiredUser) -> Iterator[Action]:
+        """Yield what lets a user in with an IAM token: part of the way in, and not of what it may do inside."""
+        if IAM_ROLE in self._to_join(user):
+            yield self._joining(IAM_ROLE, [user.name])
+
+    def joinings(self) -> Unit:
+        """Return what makes the listed users members of the request's roles, a statement a role."""
         joining: dict[str, list[str]] = {}
         for user in self.users.values():
-            there = {one.role for one in self.cluster.memberships_of(user.name) if one.is_inherited}
-            for role in sorted(_wanted(user) - there):
+            for role in sorted(self._to_join(user) - {IAM_ROLE}):
                 joining.setdefault(role, []).append(user.name)
-        how = sql.SQL(" WITH INHERIT TRUE") if self._by_grantor else sql.SQL("")
-        for role, names in joining.items():
-            statement = sql.SQL("GRANT {} TO {}{}").format(sql.Identifier(role), identifiers(names), how)
-            changes = (Change(ChangeKind.JOIN_ROLE, name, None, f"{name} joins the role {role}") for name in names)
-            yield Action(statement, tuple(changes))
+        take, give_back = borrowing(self.cluster, {grantor_of(self.cluster, role) for role in joining})
+        return (*take, *(self._joining(role, names) for role, names in joining.items()), *give_back)
 
     def doubts(self) -> Iterator[str]:
         """Yield what a person can do about roles that PostgreSQL will probably not let the master hand out."""
@@ -90,6 +91,31 @@ class Memberships:
         elif role not in self.cluster.roles and role not in self.users:
             yield f"{user} is to be a member of the role {role}, which the restored cluster does not have"
 
+    def _to_join(self, user: DesiredUser) -> frozenset[str]:
+        present = self.cluster.memberships_of(user.name)
+        return _wanted(user) - {one.role for one in present if one.is_inherited and one not in self._cascaded}
+
+    def _leaving_ones(self) -> list[Membership]:
+        return [one for one in self._to_end() if self._is_revocable(one)]
+
+    @cached_property
+    def _cascaded(self) -> frozenset[Membership]:
+        """Return the memberships that go with their grantor's right to make others members."""
+        if not self._by_grantor:
+            return frozenset()
+        leaving = self._leaving_ones()
+        gone = set(leaving)
+        unable = [(one.role, one.member) for one in leaving if one.is_administered]
+        while unable:
+            role, member = unable.pop()
+            others = (one for one in self.cluster.memberships_of(member) if one not in gone)
+            if any(one.role == role and one.is_administered for one in others):
+                continue
+            new = {one for one in self.cluster.memberships if (one.role, one.grantor) == (role, member)} - gone
+            gone |= new
+            unable += [(one.role, one.member) for one in new if one.is_administered]
+        return frozenset(gone - set(leaving))
+
     def _to_end(self) -> Iterator[Membership]:
         locked_out = self.unlisted - self._rds_groups()
         dangerous = _DANGEROUS_ROLES | self.keep
@@ -112,6 +138,12 @@ class Memberships:
         if not self.cluster.can_grant(one.role):
             return False
         return not self._by_grantor or self.cluster.can_act_as(one.grantor)
+
+    def _joining(self, role: str, names: list[str]) -> Action:
+        how = sql.SQL(" WITH INHERIT TRUE" if self._by_grantor else "")
+        statement = sql.SQL("GRANT {} TO {}{}").format(sql.Identifier(role), identifiers(names), how)
+        changes = (Change(ChangeKind.JOIN_ROLE, name, None, f"{name} joins the role {role}") for name in names)
+        return Action(statement, tuple(changes))
 
     def _leaving(self, one: Membership) -> Action:
         stays = self._is_wanted(one)

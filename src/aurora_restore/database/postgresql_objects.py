@@ -3,9 +3,11 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, LiteralString
 
-from aurora_restore.database.postgresql_connection import PgConnection
+from psycopg import sql
+
+from aurora_restore.database.postgresql_connection import MAINTENANCE_DATABASE, PgConnection
 
 
 class Kind(StrEnum):
@@ -21,6 +23,8 @@ class Kind(StrEnum):
     FOREIGN_DATA_WRAPPER = "foreign data wrapper"
     FOREIGN_SERVER = "foreign server"
     LARGE_OBJECT = "large object"
+    TABLESPACE = "tablespace"
+    PARAMETER = "parameter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +84,13 @@ class FutureHeld:
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """One database. ``creators`` hold CREATE on it or on a schema of it, without owning it."""
+    """One database. ``creators`` hold CREATE on it or on a schema of it, without owning it; so may everybody do."""
 
     database: str
     items: tuple[Object, ...]
     future: tuple[FutureHeld, ...]
     creators: frozenset[str]
+    everybody_creates: bool = False
 
 
 _THINGS = """
@@ -123,6 +128,10 @@ _THINGS = """
       UNION ALL
         SELECT 'large object', NULL, oid::text::name, NULL, lomowner, lomacl, false, tableoid, oid
         FROM pg_largeobject_metadata WHERE lomacl IS NOT NULL
+      UNION ALL
+        SELECT 'tablespace', NULL, spcname, NULL, spcowner, spcacl, false, tableoid, oid
+        FROM pg_tablespace WHERE spcacl IS NOT NULL AND current_database() = %(shared)s
+      {parameters}
     ),
     listed AS (SELECT oid, rolname FROM pg_roles WHERE rolname = ANY (%(users)s)),
     known AS (
@@ -154,6 +163,13 @@ _THINGS = """
     WHERE is_user_made OR held IS NOT NULL
     ORDER BY kind, schema, name
 """
+# They belong to nobody: the bootstrap superuser gives them.
+_PARAMETERS: LiteralString = """
+      UNION ALL
+        SELECT 'parameter', NULL, parname::name, NULL, 10, paracl, false, tableoid, oid
+        FROM pg_parameter_acl WHERE current_database() = %(shared)s
+"""
+_PARAMETERS_SINCE = 150_000
 _COLUMNS = """
     SELECT n.nspname, c.relname, listed.rolname, grantor.rolname, item.grantor = c.relowner, item.privilege_type,
            item.is_grantable, false
@@ -182,15 +198,29 @@ _CREATORS = """
         SELECT nspowner, nspacl FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
     ) AS place
     CROSS JOIN aclexplode(place.acl) AS item
-    JOIN pg_roles AS holder ON holder.oid = item.grantee
+    LEFT JOIN pg_roles AS holder ON holder.oid = item.grantee
     WHERE item.privilege_type = 'CREATE' AND item.grantee <> place.owner
 """
-# Not what PostgreSQL gives to PUBLIC by default: CONNECT and TEMPORARY on databases, EXECUTE on routines.
+# Not what PostgreSQL gives to PUBLIC by default: CONNECT and TEMPORARY on databases, EXECUTE on routines, USAGE on
+# types and languages.
 _PUBLIC = """
     SELECT string_agg(DISTINCT item.privilege_type, ', '), thing.kind, count(DISTINCT thing.name)
     FROM (
-        SELECT 'schema' AS kind, quote_ident(nspname) AS name, nspacl AS acl
+        SELECT 'schema' AS kind, nspname::text AS name, nspacl AS acl
         FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+      UNION ALL
+        SELECT 'database', datname::text, datacl FROM pg_database WHERE datname = current_database()
+      UNION ALL
+        SELECT 'column', attrelid::text || attname, attacl FROM pg_attribute
+        WHERE attacl IS NOT NULL AND attrelid >= 16384
+      UNION ALL
+        SELECT 'foreign server', srvname::text, srvacl FROM pg_foreign_server
+      UNION ALL
+        SELECT 'large object', oid::text, lomacl FROM pg_largeobject_metadata
+      UNION ALL
+        SELECT CASE defaclobjtype WHEN 'r' THEN 'future table' WHEN 'S' THEN 'future sequence'
+               WHEN 'n' THEN 'future schema' ELSE 'future large object' END, oid::text, defaclacl
+        FROM pg_default_acl WHERE defaclobjtype IN ('r', 'S', 'n', 'L')
       UNION ALL
         SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, c.oid::regclass::text, c.relacl
         FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -198,6 +228,7 @@ _PUBLIC = """
     ) AS thing
     CROSS JOIN aclexplode(thing.acl) AS item
     WHERE item.grantee = 0 AND NOT (thing.kind = 'schema' AND thing.name = 'public' AND item.privilege_type = 'USAGE')
+      AND NOT (thing.kind = 'database' AND item.privilege_type IN ('CONNECT', 'TEMPORARY'))
     GROUP BY thing.kind ORDER BY thing.kind
 """
 _FUTURE_KINDS = {
@@ -212,23 +243,33 @@ _FUTURE_KINDS = {
 
 def read_objects(connection: PgConnection, users: Collection[str]) -> Objects:
     """Read the connection's database, with what ``users`` hold in it."""
-    parameters = {"users": sorted(users)}
+    parameters = {"users": sorted(users), "shared": MAINTENANCE_DATABASE}
+    has_parameters = connection.info.server_version >= _PARAMETERS_SINCE
+    things = sql.SQL(_THINGS).format(parameters=sql.SQL(_PARAMETERS if has_parameters else ""))
     by_column: dict[tuple[str, str], list[Held]] = {}
     for schema, table, *item in connection.execute(_COLUMNS, parameters):
         by_column.setdefault((schema, table), []).append(Held(*item))
-    items = tuple(_object(row, by_column) for row in connection.execute(_THINGS, parameters))
+    items = tuple(_object(row, by_column) for row in connection.execute(things, parameters))
     future = tuple(
         FutureHeld(creator, schema, _FUTURE_KINDS[kind], user, privilege, is_grantable)
         for creator, schema, kind, user, privilege, is_grantable in connection.execute(_FUTURE, parameters)
     )
     creators = frozenset(name for (name,) in connection.execute(_CREATORS))
-    return Objects(connection.info.dbname, items, future, creators)
+    return Objects(connection.info.dbname, items, future, creators - {None}, everybody_creates=None in creators)
 
 
 def public_privileges(connection: PgConnection) -> list[str]:
     """Return a sentence for each kind of object on which everybody holds more than PostgreSQL's defaults."""
+    database = f"database {connection.info.dbname}"
+
+    def what(kind: str, count: int) -> str:
+        if kind == Kind.DATABASE:
+            return database
+        # What is to come cannot be counted.
+        return f"{kind}s of {database}" if kind.startswith("future") else f"{count} {kind}s of {database}"
+
     return [
-        f"everybody (PUBLIC) holds {privileges} on {count} {kind}s of database {connection.info.dbname}"
+        f"everybody (PUBLIC) holds {privileges} on {what(kind, count)}"
         for privileges, kind, count in connection.execute(_PUBLIC)
     ]
 

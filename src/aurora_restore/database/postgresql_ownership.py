@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from psycopg import sql
 
 from aurora_restore.database.engine import Change, ChangeKind, DesiredState
-from aurora_restore.database.postgresql_actions import Action, borrowing
+from aurora_restore.database.postgresql_actions import Action
+from aurora_restore.database.postgresql_borrowing import borrowing
 from aurora_restore.database.postgresql_cluster import ADMIN_OPTION_RULES, Cluster
 from aurora_restore.database.postgresql_connection import PgConnection
 from aurora_restore.database.postgresql_objects import Held, Object, Objects
@@ -61,6 +62,7 @@ def ownership_problems(cluster: Cluster, desired: DesiredState) -> Iterator[str]
     """Yield a sentence for each transfer that cannot be, or would not come to an end."""
     listed = {user.name for user in desired.users}
     givers = {one.old for one in desired.ownership}
+    databases = {*cluster.databases, *(one.name for one in cluster.barred)}
     for one in desired.ownership:
         for role in (one.old, one.new):
             if role not in cluster.roles and (role == one.old or role not in listed):
@@ -69,7 +71,7 @@ def ownership_problems(cluster: Cluster, desired: DesiredState) -> Iterator[str]
                 yield f"ownership names the role {role}, which belongs to RDS"
         if one.new in givers:
             yield f"ownership takes from {one.new} and gives to it: one of the two"
-        if one.database is not None and one.database not in cluster.databases:
+        if one.database is not None and one.database not in databases:
             yield f"ownership names database {one.database}, which the restored cluster does not have"
 
 
@@ -110,11 +112,9 @@ def _transfer(cluster: Cluster, owned: Owned, one: OwnershipTransfer) -> Iterato
     moment, as a member of the old one.
     """
     old, new = sql.Identifier(one.old), sql.Identifier(one.new)
-    grantors_exist = cluster.version >= ADMIN_OPTION_RULES
-    borrowed = [name for name in (one.old, one.new) if name != cluster.master and not _is_held(cluster, name)]
-    take, give_back = borrowing(borrowed, cluster.master, grantors_exist=grantors_exist)
+    take, give_back = borrowing(cluster, {one.old, one.new})
     lends = _can_lend(cluster, one)
-    inherited = sql.SQL(" WITH INHERIT TRUE") if grantors_exist else sql.SQL("")
+    inherited = sql.SQL(" WITH INHERIT TRUE" if cluster.version >= ADMIN_OPTION_RULES else "")
     yield from take
     if lends:
         yield Action(sql.SQL("GRANT {} TO {}{}").format(old, new, inherited))
@@ -128,24 +128,9 @@ def _transfer(cluster: Cluster, owned: Owned, one: OwnershipTransfer) -> Iterato
     yield from give_back
 
 
-def _is_held(cluster: Cluster, name: str) -> bool:
-    return name in cluster.roles and cluster.roles[name].is_held
-
-
 def _can_lend(cluster: Cluster, one: OwnershipTransfer) -> bool:
-    related = _groups(cluster, one.old) | _groups(cluster, one.new)
+    related = cluster.groups_of(one.old) | cluster.groups_of(one.new)
     return one.old != cluster.master and cluster.can_grant(one.old) and not related & {one.old, one.new}
-
-
-def _groups(cluster: Cluster, name: str) -> set[str]:
-    """Return the roles that a role is a member of, directly or not."""
-    found: set[str] = set()
-    left = [name]
-    while left:
-        new = {one.role for one in cluster.memberships_of(left.pop())} - found
-        found |= new
-        left += new
-    return found
 
 
 def _change(owned: Owned, one: OwnershipTransfer) -> Change:

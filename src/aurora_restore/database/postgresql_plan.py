@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aurora_restore.database.engine import Change, DesiredState
 from aurora_restore.database.postgresql_cluster import Cluster
 from aurora_restore.database.postgresql_connection import MAINTENANCE_DATABASE, PgConnection
+from aurora_restore.database.postgresql_entering import EnteringPlan, plan_entering
 from aurora_restore.database.postgresql_grants import GrantsPlan, plan_grants
 from aurora_restore.database.postgresql_leftovers import Leftovers, LeftoversPlan, plan_leftovers, read_leftovers
 from aurora_restore.database.postgresql_objects import Objects, read_objects
@@ -21,8 +22,10 @@ from aurora_restore.database.postgresql_ownership import (
 from aurora_restore.database.postgresql_privileges import unmatched
 from aurora_restore.database.postgresql_roles import RolesPlan, plan_roles
 from aurora_restore.database.postgresql_stages import STATEMENTS_A_STAGE, Stage, stages_of
+from aurora_restore.database_request import Leftover
 from aurora_restore.errors import PreflightError
 
+_ENTER = "let its master into every database"
 _STOP_LEFTOVERS = "stop what came along with production's data"
 CHANGE_USERS = "change its users"
 _CHANGE_OWNERS = "change the owners of its objects"
@@ -39,8 +42,13 @@ class DatabaseState:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done, in order: what acts by itself is stopped first, then who can log in, then the rest."""
+    """What is to be done, in order: what acts by itself is stopped first, then who can log in, then the rest.
 
+    ``entering`` lets the master into databases that it could not look into: then all that opens something has to wait
+    until it has looked.
+    """
+
+    entering: EnteringPlan
     roles: RolesPlan
     leftovers: Mapping[str, LeftoversPlan]
     ownership: Mapping[str, OwnershipPlan]
@@ -56,30 +64,40 @@ class Plan:
         """What is left as it is."""
         leftovers = (remark for plan in self.leftovers.values() for remark in plan.remarks)
         grants = (remark for plan in self.grants.values() for remark in plan.remarks)
-        return (*leftovers, *self.roles.remarks, *grants)
+        return (*self.entering.remarks, *leftovers, *self.roles.remarks, *grants)
 
     def stages(self) -> tuple[Stage, ...]:
         """Return the transactions to run; none if nothing differs."""
-        return tuple(stage for stage in self._stages() if stage.actions or stage.ends_sessions_of)
+        return tuple(stage for stage in self._stages() if any(stage.units) or stage.ends_sessions_of)
 
     def _stages(self) -> Iterator[Stage]:
         for database, leftovers in self.leftovers.items():
-            yield Stage(database, _STOP_LEFTOVERS, leftovers.actions, leftovers.doubts)
+            yield Stage(database, _STOP_LEFTOVERS, leftovers.units, leftovers.doubts, closes=True)
         roles = self.roles
-        yield Stage(MAINTENANCE_DATABASE, CHANGE_USERS, roles.close, roles.doubts)
+        yield Stage(MAINTENANCE_DATABASE, CHANGE_USERS, roles.close, roles.doubts, closes=True)
         if roles.close or roles.session_changes:
             yield Stage(
                 MAINTENANCE_DATABASE,
                 CHANGE_USERS,
                 ends_sessions_of=roles.closed,
                 session_changes=roles.session_changes,
+                closes=True,
             )
+        if self.entering.units:
+            yield Stage(MAINTENANCE_DATABASE, _ENTER, self.entering.units, self.entering.doubts)
+            return
         yield from stages_of(MAINTENANCE_DATABASE, CHANGE_USERS, roles.open, roles.doubts)
+        yield Stage(MAINTENANCE_DATABASE, CHANGE_USERS, (roles.join,), roles.doubts)
         for database, grants in self.grants.items():
             ownership = self.ownership[database]
-            yield Stage(database, _CHANGE_OWNERS, ownership.actions, ownership.doubts)
+            yield Stage(database, _CHANGE_OWNERS, (ownership.actions,), ownership.doubts)
             for transaction in grants.transactions(STATEMENTS_A_STAGE):
-                yield Stage(database, CHANGE_USERS, transaction, grants.doubts)
+                yield Stage(database, CHANGE_USERS, (transaction,), grants.doubts)
+
+
+def looks_inside(desired: DesiredState) -> bool:
+    """Say whether what is desired has to do with anything inside the databases."""
+    return bool(desired.users or desired.ownership or frozenset(Leftover) - desired.leftovers)
 
 
 def read_database(connection: PgConnection, desired: DesiredState) -> DatabaseState:
@@ -106,11 +124,14 @@ def compare(
     """
     roles = plan_roles(cluster, desired, proven, salt)
     objects = [one.objects for one in databases]
-    problems = [*roles.problems, *ownership_problems(cluster, desired), *unmatched(desired.users, objects)]
+    problems = [*roles.problems, *ownership_problems(cluster, desired)]
+    if not cluster.barred:  # in which may be what is missed
+        problems += unmatched(desired.users, objects)
     if problems:
         raise PreflightError(problems)
     later = cluster.without(roles.ended)
     return Plan(
+        plan_entering(cluster),
         roles,
         leftovers={
             one.leftovers.database: plan_leftovers(cluster, one.leftovers, desired.leftovers) for one in databases

@@ -18,6 +18,8 @@ _NOTHING: Privileges = frozenset()
 _TABLE = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"})
 _SEQUENCE = frozenset({"USAGE", "SELECT", "UPDATE"})
 _MAINTAIN_SINCE = 170_000
+# What a grant's ``table`` may be.
+_NAMED = frozenset({Kind.TABLE, Kind.SEQUENCE})
 
 _PRESETS: Mapping[GrantPreset, Mapping[Kind, Privileges]] = {
     GrantPreset.READONLY: {
@@ -48,9 +50,10 @@ class Wanted:
 
     def __init__(self, users: Sequence[DesiredUser], objects: Objects, version: int) -> None:
         """Take the users, the database as it is, and the server's version (``server_version_num``)."""
+        self.users = users
         self._version = version
         self._schemas = {item.thing.name for item in objects.items if item.thing.kind is Kind.SCHEMA and item.is_ours}
-        names = {(item.thing.schema, item.thing.name) for item in objects.items}
+        names = {(item.thing.schema, item.thing.name) for item in objects.items if item.thing.kind in _NAMED}
         self._grants = [
             (user.name, grant)
             for user in users
@@ -74,7 +77,7 @@ class Wanted:
                 if (grant.table is None or thing.kind in {Kind.DATABASE, Kind.SCHEMA})
                 and (place is None or grant.schema_name in {None, place})
             )
-        named = self._named.get((thing.schema, thing.name)) if thing.kind in {Kind.TABLE, Kind.SEQUENCE} else None
+        named = self._named.get((thing.schema, thing.name)) if thing.kind in _NAMED else None
         if named is None:
             return self._on_all[key]
         all_of_it = self._on_all[key].items()
@@ -105,7 +108,8 @@ def unmatched(users: Iterable[DesiredUser], databases: Sequence[Objects]) -> Ite
     names = {one.database: set[tuple[str | None, str]]() for one in databases}
     for one in databases:
         for item in one.items:
-            names[one.database].add((item.thing.schema, item.thing.name))
+            if item.thing.kind in _NAMED:
+                names[one.database].add((item.thing.schema, item.thing.name))
             if item.thing.kind is Kind.SCHEMA and item.is_ours:
                 schemas[one.database].add(item.thing.name)
     for user in users:

@@ -1,6 +1,6 @@
 """Decide what has to happen to a server's roles. Pure: reads the cluster's state, returns statements and sentences.
 
-Order: ``close`` (commit), end the sessions of those in ``closed``, ``open`` (commit). Whoever may not log in any more,
+Order: ``close`` (commit), end the sessions of those in ``closed``, ``open`` (commit), ``join``. Whoever may not log in,
 or has another password from now on, loses the old way in before its sessions end, so that none can come back; and a
 user's new way in opens only after that. Killed between the two, the next run finds the role closed and goes on.
 """
@@ -13,7 +13,7 @@ from psycopg import sql
 
 from aurora_restore.database.engine import Change, ChangeKind, DesiredState, DesiredUser
 from aurora_restore.database.passwords import scram_verifier
-from aurora_restore.database.postgresql_actions import Action
+from aurora_restore.database.postgresql_actions import Action, Unit
 from aurora_restore.database.postgresql_cluster import ADMIN_OPTION_RULES, Cluster, Membership, Role
 from aurora_restore.database.postgresql_memberships import IAM_ROLE, Memberships
 from aurora_restore.database.postgresql_settings import settings_actions, settings_remarks
@@ -30,10 +30,11 @@ class RolesPlan:
     rules of RDS's own build may be wider, and a refusal changes nothing.
     """
 
-    close: tuple[Action, ...]
+    close: tuple[Unit, ...]
     closed: frozenset[str]
     session_changes: tuple[Change, ...]
     open: tuple[Action, ...]
+    join: Unit
     new_passwords: frozenset[str]
     ended: frozenset[Membership]
     problems: tuple[str, ...]
@@ -81,13 +82,14 @@ class _Roles:
     def plan(self) -> RolesPlan:
         problems = tuple(self._problems())
         if problems:
-            return RolesPlan((), frozenset(), (), (), frozenset(), frozenset(), problems, (), ())
+            return RolesPlan((), frozenset(), (), (), (), frozenset(), frozenset(), problems, (), ())
         closed = (self.unlisted | self.unsettled) & self.cluster.roles.keys()
         return RolesPlan(
-            close=(*self._closings(closed), *self.memberships.leavings()),
+            close=(*((action,) for action in self._closings(closed)), *self.memberships.leavings()),
             closed=frozenset(closed),
             session_changes=tuple(self._session_changes(closed)),
-            open=(*self._openings(), *self.memberships.joinings()),
+            open=tuple(self._openings()),
+            join=self.memberships.joinings(),
             new_passwords=self.unsettled,
             ended=self.memberships.ended(),
             problems=(),
@@ -157,6 +159,7 @@ class _Roles:
                 statement = sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(user.name), clauses)
                 sentence = f"{user.name} {', '.join(word for _, word in words if word)}"
                 yield Action(statement, (Change(ChangeKind.CHANGE_USER, user.name, None, sentence),))
+            yield from self.memberships.iam_joining(user)
             yield from settings_actions(self.cluster, user)
 
     def _changes_of(self, user: DesiredUser, role: Role) -> Iterator[tuple[sql.Composable, str]]:

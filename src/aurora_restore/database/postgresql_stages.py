@@ -5,12 +5,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
+from typing import LiteralString
 
 from psycopg import sql
 
 from aurora_restore.database.engine import Change, Endpoint, Login, TimeLeft
-from aurora_restore.database.postgresql_actions import Action
+from aurora_restore.database.postgresql_actions import Action, Unit
 from aurora_restore.database.postgresql_connection import Connect, PgConnection, open_connection, our_errors
+from aurora_restore.errors import DatabaseRefusedError
 
 # Also where each statement takes fifty times as long as on a laptop.
 STATEMENTS_A_STAGE = 500
@@ -20,64 +22,103 @@ _WAITING_TERMINATE = sql.SQL("pg_terminate_backend(pid, {})").format(sql.Literal
 _TERMINATE = sql.SQL("pg_terminate_backend(pid)").format()
 _END_SESSIONS = sql.SQL(
     "SELECT {} FROM pg_stat_activity WHERE usename = ANY (%(users)s) AND pid <> pg_backend_pid()"
-    " AND coalesce(backend_type, 'client backend') = 'client backend'"
+    " AND coalesce(backend_type, 'client backend') IN ('client backend', 'walsender')"
 )
+# Production's event triggers look for their tables where they find them when anybody else changes something. So no
+# statement of a stage may need a search path of its own.
+_THEIR_SEARCH_PATH: LiteralString = "SET LOCAL search_path TO DEFAULT"
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
     """Statements of one transaction; or, with ``ends_sessions_of``, the end of those roles' sessions.
 
-    ``doing`` completes "… refused to …"; ``doubts`` says what a person can do should PostgreSQL refuse.
+    ``doing`` completes "… refused to …"; ``doubts`` says what a person can do should PostgreSQL refuse. ``closes``: it
+    stops something or takes a way in; so where a part of it is refused, what can be done of it is done, unit by unit.
     """
 
     database: str
     doing: str
-    actions: tuple[Action, ...] = ()
+    units: tuple[Unit, ...] = ()
     doubts: tuple[str, ...] = ()
     ends_sessions_of: frozenset[str] = frozenset()
     session_changes: tuple[Change, ...] = ()
+    closes: bool = False
 
     @property
     def changes(self) -> tuple[Change, ...]:
         """The differences that the stage removes."""
-        return (*self.session_changes, *(change for action in self.actions for change in action.changes))
+        return (*self.session_changes, *(change for unit in self.units for action in unit for change in action.changes))
 
 
 def stages_of(database: str, doing: str, actions: Sequence[Action], doubts: tuple[str, ...] = ()) -> Iterator[Stage]:
     """Yield stages that run these statements, so few in each that its transaction takes seconds only."""
     for start in range(0, len(actions), STATEMENTS_A_STAGE):
-        yield Stage(database, doing, tuple(actions[start : start + STATEMENTS_A_STAGE]), doubts)
+        yield Stage(database, doing, (tuple(actions[start : start + STATEMENTS_A_STAGE]),), doubts)
 
 
 def run_stages(
     connect: Connect, endpoint: Endpoint, master: Login, stages: Sequence[Stage], time_left: TimeLeft
 ) -> Iterator[Stage]:
-    """Run the stages and yield each that is done: all of them, or until the time is up, but always the first."""
+    """Run the stages and yield each that is done: all of them, or until the time is up, but always the first.
+
+    A refusal ends it, but only after all those that close something.
+    """
+    refusals: list[DatabaseRefusedError] = []
     for database, group in groupby(stages, key=attrgetter("database")):
-        if stages[0].database != database and time_left() < 0:
+        if not refusals and stages[0].database != database and time_left() < 0:
             return
         with closing(open_connection(connect, endpoint, master, database)) as connection:
             for stage in group:
-                if stage is not stages[0] and time_left() < 0:
+                if refusals and not stage.closes:
+                    raise refusals[0]
+                if not refusals and stage is not stages[0] and time_left() < 0:
                     return
-                _run(connection, endpoint, stage)
-                yield stage
+                try:
+                    _run(connection, endpoint, stage)
+                except DatabaseRefusedError as refusal:
+                    refusals.append(refusal)
+                else:
+                    yield stage
+    if refusals:
+        raise refusals[0]
 
 
 def _run(connection: PgConnection, endpoint: Endpoint, stage: Stage) -> None:
     if stage.ends_sessions_of:
         _end_sessions(connection, endpoint, stage.ends_sessions_of)
-    if stage.actions:
-        _run_actions(connection, endpoint, stage)
+    if not stage.units:
+        return
+    try:
+        _run_units(connection, endpoint, stage, stage.units)
+    except DatabaseRefusedError:
+        if not stage.closes or len(stage.units) == 1:
+            raise
+    else:
+        return
+    _run_apart(connection, endpoint, stage)
 
 
-def _run_actions(connection: PgConnection, endpoint: Endpoint, stage: Stage) -> None:
+def _run_apart(connection: PgConnection, endpoint: Endpoint, stage: Stage) -> None:
+    """Run each unit in a transaction of its own; what is refused keeps none of the others from being done."""
+    refusals: list[DatabaseRefusedError] = []
+    for unit in stage.units:
+        try:
+            _run_units(connection, endpoint, stage, [unit])
+        except DatabaseRefusedError as refusal:
+            refusals.append(refusal)
+    if refusals:
+        raise refusals[0]
+
+
+def _run_units(connection: PgConnection, endpoint: Endpoint, stage: Stage, units: Iterable[Unit]) -> None:
     """Run the statements in one transaction, without waiting for the answer to each."""
     advice = "; ".join(stage.doubts)
     with our_errors(endpoint, stage.doing, advice), connection.transaction(), connection.pipeline():
-        for action in stage.actions:
-            connection.execute(action.statement)
+        connection.execute(_THEIR_SEARCH_PATH)
+        for unit in units:
+            for action in unit:
+                connection.execute(action.statement)
 
 
 def _end_sessions(connection: PgConnection, endpoint: Endpoint, users: Iterable[str]) -> None:
