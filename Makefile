@@ -112,6 +112,7 @@ bench-orchestration: $(INSTALLED)
 
 bench-users: $(INSTALLED)
 	@$(BIN)/python -m benchmarks.users $(ARGS)
+	@$(BIN)/python -m benchmarks.users_mysql $(ARGS)
 
 format: $(INSTALLED)
 	@$(BIN)/ruff check --quiet --fix . || true

@@ -1,16 +1,14 @@
-"""How long the database step takes for many users, beside one DO block a database written by hand.
+"""How long the database step takes for many users of PostgreSQL, beside one DO block a database written by hand.
 
 Prints a table and writes benchmarks/results/users.json. The README beside this file says how to read it.
 """
 
 import argparse
-import json
 import secrets
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -23,16 +21,12 @@ from aurora_restore.database.postgresql import PostgreSQL
 from aurora_restore.database_request import Grant
 from aurora_restore.embedded.dataplane import MasterUser
 from aurora_restore.embedded.postgres import PostgresServers
-from benchmarks import machine
 from benchmarks.users_relay import Relay
+from benchmarks.users_report import Measurement, report, timed
 
-RESULTS = Path(__file__).resolve().parent / "results"
 _MASTER = MasterUser("dba", "testing")
 _TABLES = 20
 _GRANTS = 5
-# What Lambda gives a function, and how much slower a small instance far away is taken to be.
-_LAMBDA_S = 900
-_SLOWER = 50
 
 _STATE = """
     SELECT 'acl', oid::regclass::text, item::text FROM pg_class, unnest(relacl) AS item
@@ -44,18 +38,6 @@ _STATE = """
     UNION ALL SELECT 'role', rolname, rolcanlogin::text FROM pg_roles
     ORDER BY 1, 2, 3
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """One way to make the users: its time, what it sent, and how its time relates to the DO blocks'."""
-
-    what: str
-    seconds: float
-    statements: int
-    round_trips: int
-    connections: int
-    ratio: float
 
 
 class Counting(psycopg.Connection):
@@ -123,10 +105,7 @@ def main() -> None:
         bench = Bench(servers, options.users, options.databases)
         _fill(bench)
         measurements = _measure(bench, options.repeat)
-    print(_table(measurements))
-    RESULTS.mkdir(exist_ok=True)
-    report = {"machine": machine.describe(), **vars(options), "results": [asdict(one) for one in measurements]}
-    (RESULTS / "users.json").write_text(f"{json.dumps(report, indent=2)}\n")
+    report("users", vars(options), measurements, measurements[1].seconds)
 
 
 def _fill(bench: Bench) -> None:
@@ -156,10 +135,10 @@ def _measure(bench: Bench, repeat: int) -> list[Measurement]:
     for _ in range(repeat):
         for what, way in ways.items():
             with bench.copy() as endpoint:
-                best[what] = min(best[what], _timed(way, endpoint))
+                best[what] = min(best[what], timed(way, endpoint))
                 states.append(_state(bench, endpoint))
                 if what.startswith("ours"):
-                    best["ours: nothing to do"] = min(best["ours: nothing to do"], _timed(way, endpoint))
+                    best["ours: nothing to do"] = min(best["ours: nothing to do"], timed(way, endpoint))
     if any(state != states[0] for state in states):
         raise SystemExit("the DO blocks and ours do not end in the same state: the benchmark is wrong")
     floor_s = best["DO blocks by hand"]
@@ -180,12 +159,6 @@ def _counted(bench: Bench, ways: dict[str, Callable[[Endpoint], Any]], what: str
         with Relay(endpoint.port) as relay:
             way(Endpoint("127.0.0.1", relay.port))
         return Counting.statements, relay.round_trips, relay.connections
-
-
-def _timed(way: Callable[[Endpoint], Any], endpoint: Endpoint) -> float:
-    began_s = time.perf_counter()
-    way(endpoint)
-    return time.perf_counter() - began_s
 
 
 def _by_hand(bench: Bench, endpoint: Endpoint, desired: DesiredState) -> None:
@@ -245,17 +218,6 @@ def _connect(
         host=endpoint.host, port=endpoint.port, user=_MASTER.name, password=_MASTER.password, dbname=database,
         autocommit=True,
     )  # fmt: skip
-
-
-def _table(measurements: list[Measurement]) -> str:
-    lines = [f"{'':<28}{'seconds':>9}{'statements':>12}{'round trips':>13}{'connections':>13}{'ratio':>8}"]
-    lines += [
-        f"{one.what:<28}{one.seconds:>9.2f}{one.statements:>12}{one.round_trips:>13}{one.connections:>13}{one.ratio:>8.2f}"
-        for one in measurements
-    ]
-    slow_s = measurements[1].seconds * _SLOWER
-    verdict = "fits" if slow_s < _LAMBDA_S else "does not fit, and is split over several calls"
-    return "\n".join([*lines, f"{_SLOWER} times slower: {slow_s:.0f} s, which {verdict} (Lambda: {_LAMBDA_S} s)"])
 
 
 if __name__ == "__main__":

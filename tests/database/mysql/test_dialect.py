@@ -76,7 +76,8 @@ def test_a_role_that_was_to_be_handed_on_is_left_joined_and_active_again() -> No
     found = server(
         Account(app, SHA2, sha2_verifier("testing-new", "abcdefghijklmnopqrst")),
         Account(role, SHA2, "", locked=True, expired=True, is_role=True),
-        memberships={app: frozenset({role})}, handed_on={app: frozenset({role})}, default_roles={app: frozenset({role})},
+        memberships={app: frozenset({role})}, handed_on={app: frozenset({role})},
+        default_roles={app: frozenset({role})},
     )  # fmt: skip
     assert statements(found, user("app", roles=("reporting",))) == [
         "REVOKE `reporting`@`%` FROM `app`@`%`",

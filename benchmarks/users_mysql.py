@@ -1,0 +1,224 @@
+"""How long the database step takes for many users of MySQL, beside the statements that one would write by hand.
+
+Prints a table and writes benchmarks/results/users-mysql.json. The README beside this file says how to read it.
+"""
+
+import argparse
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pymysql.connections import Connection
+
+from aurora_restore.database.engine import DesiredState, DesiredUser, Endpoint, Login
+from aurora_restore.database.mysql import MySQL
+from aurora_restore.database.mysql_passwords import native_verifier
+from aurora_restore.database_request import Grant
+from aurora_restore.embedded.dataplane import MasterUser
+from aurora_restore.embedded.mariadb import MariaServers
+from aurora_restore.embedded.mariadb_dialect import MARIADB
+from aurora_restore.errors import EnvironmentUnfitError
+from benchmarks.users_relay import Relay
+from benchmarks.users_report import Measurement, report, timed
+
+_MASTER = Login("dba", "testing")
+_TABLES = 20
+_GRANTS = 5
+_PLAIN, _GROUPED = "by hand: a statement a grant", "by hand: equal grants together"
+_OURS, _SPLIT, _AGAIN = "ours: make and read back", "ours: in many calls", "ours: nothing to do"
+_STATEMENTS_A_CALL = 30
+_STATE = (
+    "SELECT User, Host, plugin, authentication_string FROM mysql.user WHERE is_role = 'N' ORDER BY 1, 2",
+    "SELECT * FROM mysql.db ORDER BY User, Host, Db",
+    "SELECT Host, Db, User, Table_name, Table_priv FROM mysql.tables_priv ORDER BY 1, 2, 3, 4",
+)
+
+
+class Counting(Connection):
+    """A connection that counts the statements of all its kind."""
+
+    statements = 0
+
+    def query(self, sql: str | bytes, unbuffered: bool = False) -> int:  # noqa: FBT001, FBT002
+        """Count, and run."""
+        Counting.statements += 1
+        return int(super().query(sql, unbuffered))
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A server with ``databases`` databases and how many users are to be made."""
+
+    servers: MariaServers
+    users: int
+    databases: int
+
+    def names(self) -> list[str]:
+        """Return the databases' names."""
+        return [f"shop{number:02}" for number in range(self.databases)]
+
+    def desired(self) -> DesiredState:
+        """Return the users: each may read one database, and has four grants on tables of others."""
+        users = (
+            DesiredUser(f"user_{number:04}", f"testing-{number}", grants=tuple(self._grants(number)))
+            for number in range(self.users)
+        )
+        return DesiredState(tuple(users))
+
+    def _grants(self, user: int) -> Iterator[Grant]:
+        names = self.names()
+        yield Grant.model_validate({"preset": "readonly", "database": names[user % len(names)]})
+        for number in range(1, _GRANTS):
+            yield Grant.model_validate(
+                {
+                    "privileges": ["SELECT", "INSERT", "UPDATE", "DELETE"][:number],
+                    "database": names[(user + number) % len(names)],
+                    "table": f"table_{user % _TABLES:02}",
+                }
+            )
+
+    @contextmanager
+    def copy(self) -> Iterator[Endpoint]:
+        """Run a fresh copy of the origin."""
+        self.servers.clone("origin", "copy")
+        try:
+            yield Endpoint("127.0.0.1", self.servers.start("copy", None))
+        finally:
+            self.servers.drop("copy")
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--users", type=int, default=1_000, metavar="N")
+    parser.add_argument("--databases", type=int, default=20, metavar="N")
+    parser.add_argument("--repeat", type=int, default=2, metavar="TIMES")
+    options = parser.parse_args()
+    try:
+        data_plane = MariaServers(Path(tempfile.mkdtemp()), remove_on_death=True)
+    except EnvironmentUnfitError as error:
+        raise SystemExit(str(error)) from error
+    with data_plane as servers:
+        bench = Bench(servers, options.users, options.databases)
+        _fill(bench)
+        measurements = _measure(bench, options.repeat)
+    report("users-mysql", vars(options), measurements, measurements[2].seconds)
+
+
+def _fill(bench: Bench) -> None:
+    bench.servers.create("origin", MasterUser(_MASTER.user, _MASTER.password), None)
+    with _connect(Endpoint("127.0.0.1", bench.servers.start("origin", None))) as connection:
+        for name in bench.names():
+            connection.query(f"CREATE DATABASE {name}")
+            for number in range(_TABLES):
+                connection.query(f"CREATE TABLE {name}.table_{number:02} (id INT)")
+    bench.servers.stop("origin")
+
+
+def _measure(bench: Bench, repeat: int) -> list[Measurement]:
+    """Run each way ``repeat`` times in turns and take the fastest: what disturbs a run only ever makes it slower."""
+    desired = bench.desired()
+    ways: dict[str, Callable[[Endpoint], Any]] = {
+        _PLAIN: lambda endpoint: _plain(endpoint, desired),
+        _GROUPED: lambda endpoint: _grouped(endpoint, desired),
+        _OURS: lambda endpoint: _ours(endpoint, desired),
+        _SPLIT: lambda endpoint: _split(endpoint, desired),
+    }
+    best = dict.fromkeys([*ways, _AGAIN], float("inf"))
+    states = []
+    for turn, (what, way) in itertools.product(range(repeat), ways.items()):
+        if turn and what == _PLAIN:
+            continue  # It takes ten times as long as any other.
+        with bench.copy() as endpoint:
+            best[what] = min(best[what], timed(way, endpoint))
+            states.append(_state(bench))
+            if what == _OURS:
+                best[_AGAIN] = min(best[_AGAIN], timed(way, endpoint))
+    if any(state != states[0] for state in states):
+        raise SystemExit("the statements by hand and ours do not end in the same state: the benchmark is wrong")
+    return [
+        Measurement(what, round(seconds, 2), *_counted(bench, ways, what), ratio=round(seconds / best[_PLAIN], 2))
+        for what, seconds in best.items()
+    ]
+
+
+def _counted(bench: Bench, ways: dict[str, Callable[[Endpoint], Any]], what: str) -> tuple[int, int, int]:
+    """Return statements, round trips and connections, counted in a run of its own behind a relay."""
+    way = ways[_OURS if what == _AGAIN else what]
+    with bench.copy() as endpoint:
+        if what == _AGAIN:
+            way(endpoint)
+        Counting.statements = 0
+        with Relay(endpoint.port) as relay:
+            way(Endpoint("127.0.0.1", relay.port))
+        return Counting.statements, relay.round_trips, relay.connections
+
+
+def _ours(endpoint: Endpoint, desired: DesiredState) -> None:
+    MySQL(connect=Counting, dialect=MARIADB).apply(endpoint, _MASTER, desired)
+
+
+def _split(endpoint: Endpoint, desired: DesiredState) -> None:
+    """Apply in many calls: in each the time is up after a few statements, as if Lambda's 15 minutes were over."""
+    engine = MySQL(connect=Counting, dialect=MARIADB)
+    is_whole = False
+    while not is_whole:
+        left = partial(_left, Counting.statements + _STATEMENTS_A_CALL)
+        is_whole = engine.apply(endpoint, _MASTER, desired, left).is_whole
+
+
+def _left(last: int) -> float:
+    return last - Counting.statements
+
+
+def _plain(endpoint: Endpoint, desired: DesiredState) -> None:
+    """Make the same users and grants as a DBA's script would that knows the server is fresh: no look, no check."""
+    with _connect(endpoint) as connection:
+        for user in desired.users:
+            connection.query(f"CREATE USER {_clause(user)}")
+            for grant in user.grants:
+                connection.query(f"GRANT {_what(grant)} TO {user.name}")
+
+
+def _grouped(endpoint: Endpoint, desired: DesiredState) -> None:
+    """Make them with as few statements as there can be: what nobody writes by hand, but somebody's program could."""
+    alike: dict[str, list[str]] = {}
+    for user in desired.users:
+        for grant in user.grants:
+            alike.setdefault(_what(grant), []).append(user.name)
+    with _connect(endpoint) as connection:
+        connection.query(f"CREATE USER {', '.join(map(_clause, desired.users))}")
+        for what, names in alike.items():
+            connection.query(f"GRANT {what} TO {', '.join(names)}")
+
+
+def _clause(user: DesiredUser) -> str:
+    return f"{user.name} IDENTIFIED WITH mysql_native_password AS '{native_verifier(str(user.password))}'"
+
+
+def _what(grant: Grant) -> str:
+    return f"{', '.join(grant.privileges or ('SELECT', 'SHOW VIEW'))} ON {grant.database}.{grant.table or '*'}"
+
+
+def _state(bench: Bench) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = []
+    with bench.servers.connect_as_admin("copy") as connection, connection.cursor() as cursor:
+        for query in _STATE:
+            cursor.execute(query)
+            rows += cursor.fetchall()
+    return rows
+
+
+def _connect(endpoint: Endpoint) -> Counting:
+    return Counting(
+        host=endpoint.host, port=endpoint.port, user=_MASTER.user, password=_MASTER.password, autocommit=True
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""What the two benchmarks of many users have in common: a measurement, and how it is shown."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from aurora_restore.database.engine import Endpoint
+from benchmarks import machine
+
+RESULTS = Path(__file__).resolve().parent / "results"
+# What Lambda gives a function, and how much slower a small instance far away is taken to be.
+_LAMBDA_S = 900
+_SLOWER = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One way to make the users: its time, what it sent, and how its time relates to that of the one by hand."""
+
+    what: str
+    seconds: float
+    statements: int
+    round_trips: int
+    connections: int
+    ratio: float
+
+
+def timed(way: Callable[[Endpoint], Any], endpoint: Endpoint) -> float:
+    """Return the seconds that a way takes."""
+    began_s = time.perf_counter()
+    way(endpoint)
+    return time.perf_counter() - began_s
+
+
+def report(name: str, options: Mapping[str, object], measurements: Sequence[Measurement], ours_s: float) -> None:
+    """Print the table, with a verdict on ``ours_s``, and write ``name``.json into the results."""
+    print(_table(measurements, ours_s))
+    RESULTS.mkdir(exist_ok=True)
+    content = {"machine": machine.describe(), **options, "results": [asdict(one) for one in measurements]}
+    (RESULTS / f"{name}.json").write_text(f"{json.dumps(content, indent=2)}\n")
+
+
+def _table(measurements: Sequence[Measurement], ours_s: float) -> str:
+    lines = [f"{'':<32}{'seconds':>9}{'statements':>12}{'round trips':>13}{'connections':>13}{'ratio':>8}"]
+    lines += [
+        f"{one.what:<32}{one.seconds:>9.2f}{one.statements:>12}{one.round_trips:>13}{one.connections:>13}{one.ratio:>8.2f}"
+        for one in measurements
+    ]
+    slow_s = ours_s * _SLOWER
+    verdict = "fits" if slow_s < _LAMBDA_S else "does not fit, and is split over several calls"
+    return "\n".join([*lines, f"{_SLOWER} times slower: {slow_s:.0f} s, which {verdict} (Lambda: {_LAMBDA_S} s)"])
