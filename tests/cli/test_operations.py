@@ -40,6 +40,7 @@ def test_an_operation_is_run_watched_and_told_to_its_end(world: World, folder: P
         assert f" {step:<20} DONE " in answer.out or f" {step:<20} SKIP " in answer.out
     for words in ("succeeded in", "Endpoint  ", "staging_app: arn:", "Master secret ", "aurora-restore status whole-"):
         assert words in answer.out
+    assert aurora_restore("status", "whole", "--json").document["advice"] is None
 
     shown = aurora_restore("status", "whole")
     assert shown.code == 0
@@ -79,6 +80,8 @@ def test_with_json_stdout_is_one_document_and_the_exit_code_the_outcome(world: W
     document = answer.document
     assert document["status"] == "failed"
     assert document["failure"]["error"] == "PreflightError"
+    assert document["stands"] == ["Nothing was deleted. The target is as it was."]
+    assert document["advice"].startswith("Mend each line above, in the request or in AWS")
     assert document["steps"][0]["status"] == "FAILED"
     assert answer.err == ""
     assert aurora_restore("status", document["operation_id"], "--json").document == document

@@ -3,7 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from aurora_restore.operation import Operation, Step
+from aurora_restore.operation import Operation, OperationStatus, Step
+from aurora_restore.steps.advice import what_to_do
+from aurora_restore.steps.announcement import standing
 
 
 def steps_document(operation: Operation) -> list[dict[str, Any]]:
@@ -41,10 +43,16 @@ def summary_document(operation: Operation) -> dict[str, Any]:
     }
 
 
-def operation_document(operation: Operation) -> dict[str, Any]:
-    """Return everything about an operation that a person or a script wants to know; secrets as ARNs (I6)."""
+def operation_document(operation: Operation, *, state: str = "") -> dict[str, Any]:
+    """Return everything about an operation that a person or a script wants to know; secrets as ARNs (I6).
+
+    ``state``: as ``Pipeline.state`` says, where that is not the status in the record.
+    """
+    status = state or operation.status.value
+    needs_somebody = status not in {OperationStatus.RUNNING, OperationStatus.SUCCEEDED}
     return {
         **summary_document(operation),
+        "status": status,
         "execution_arn": operation.execution_arn,
         "stack": operation.stack,
         "source": _source(operation),
@@ -55,6 +63,8 @@ def operation_document(operation: Operation) -> dict[str, Any]:
         "scripts": [script.model_dump(mode="json") for script in operation.database_work.scripts],
         "checks": list(operation.database_work.checks),
         "not_restored": list(operation.not_restored),
+        "stands": standing(operation) if needs_somebody else [],
+        "advice": what_to_do(operation) if needs_somebody else None,
     }
 
 

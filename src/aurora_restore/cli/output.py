@@ -33,13 +33,13 @@ def print_beside(console: Console, head: Text, text: str, *, beneath: int, style
     left. Its lines after the first are ``hang`` columns further in.
     """
     indent = head.cell_len
-    lines = within(text, console.width - indent - hang)
+    lines = _within(text, console.width - indent - hang)
     if max(map(len, lines)) > console.width - indent - hang:
         if head.plain.strip():
             head.rstrip()
             console.print(head, soft_wrap=True)
         indent, head = beneath, Text(" " * beneath)
-        lines = within(text, console.width - indent - hang)
+        lines = _within(text, console.width - indent - hang)
     for number, line in enumerate(lines):
         whole = Text(" " * (indent + hang)) if number else head.copy()
         whole.append(line, style)
@@ -47,8 +47,14 @@ def print_beside(console: Console, head: Text, text: str, *, beneath: int, style
         console.print(whole, soft_wrap=True)
 
 
-def within(text: str, width: int) -> list[str]:
-    """Return the lines of a text in which no word is broken, one at least: longer words make longer lines."""
+def print_wrapped(console: Console, text: str, indent: int, *, hang: int = 0, style: str = "") -> None:
+    """Print a text, its lines after the first ``hang`` columns further in; no word is broken."""
+    for number, line in enumerate(_within(text, console.width - indent - hang)):
+        console.print(Text(" " * (indent + (hang if number else 0)) + line, style=style), soft_wrap=True)
+
+
+def _within(text: str, width: int) -> list[str]:
+    # One line at least; a longer word makes a longer line, which the terminal breaks.
     return wrap(text, max(width, _NARROWEST), break_long_words=False, break_on_hyphens=False) or [""]
 
 

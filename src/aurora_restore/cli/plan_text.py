@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
-from aurora_restore.cli.output import print_beside, within
+from aurora_restore.cli.output import print_beside, print_wrapped
 from aurora_restore.database_request import Password
 from aurora_restore.estimates import QuotaUse
 from aurora_restore.names import SnapshotRole
@@ -226,11 +226,11 @@ def _line(console: Console, line: str, *, style: str = "") -> None:
 
 
 def _item(console: Console, mark: str, text: str, *, style: str = "") -> None:
-    _wrapped(console, f"{mark} {text}" if mark else text, 2, hang=2 if mark else 0, style=style)
+    print_wrapped(console, f"{mark} {text}" if mark else text, 2, hang=2 if mark else 0, style=style)
 
 
 def _sentence(console: Console, sentence: str) -> None:
-    _wrapped(console, sentence, 2)
+    print_wrapped(console, sentence, 2)
 
 
 def _field(console: Console, label: str, value: str, *, style: str = "") -> None:
@@ -243,8 +243,3 @@ def _wide(console: Console, label: str, value: str) -> None:
 
 def _labelled(console: Console, label: str, value: str, *, style: str = "") -> None:
     print_beside(console, Text(label), value, beneath=4, style=style)
-
-
-def _wrapped(console: Console, text: str, indent: int, *, hang: int = 0, style: str = "") -> None:
-    for number, line in enumerate(within(text, console.width - indent - hang)):
-        console.print(Text(" " * (indent + (hang if number else 0)) + line, style=style), soft_wrap=True)

@@ -6,10 +6,11 @@ from datetime import datetime
 from rich.console import Console
 from rich.text import Text
 
-from aurora_restore.cli.output import within
+from aurora_restore.cli.output import print_wrapped
 from aurora_restore.cli.progress import print_steps
 from aurora_restore.operation import Operation
-from aurora_restore.steps.announcement import duration, standing, what_to_do
+from aurora_restore.steps.advice import what_to_do
+from aurora_restore.steps.announcement import duration, standing
 
 _STYLES: Mapping[str, str] = {
     "succeeded": "green",
@@ -154,7 +155,6 @@ def _field(console: Console, label: str, value: str) -> None:
 
 def _sentences(console: Console, sentences: Iterable[str]) -> None:
     for sentence in sentences:
-        indent = " " * (2 + len(sentence) - len(sentence.lstrip()))
-        # An ARN that is longer than the line stays whole, to be copied.
-        for line in within(sentence.strip(), console.width - len(indent)):
-            console.print(Text(indent + line), soft_wrap=True)
+        text = sentence.strip()
+        indent = 2 + len(sentence) - len(sentence.lstrip())
+        print_wrapped(console, text, indent, hang=2 if text.startswith("- ") else 0)

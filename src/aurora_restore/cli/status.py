@@ -39,7 +39,7 @@ def status(
 def _show_one(pipeline: Pipeline, operation: Operation, *, as_json: bool) -> None:
     state = pipeline.state(operation)
     if as_json:
-        print_json({**operation_document(operation), "status": state})
+        print_json(operation_document(operation, state=state))
     else:
         print_operation(stdout(), operation, pipeline.store.clock.now(), state=state)
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from aurora_restore.operation import Operation, OperationStatus, Step
+from aurora_restore.steps.advice import what_to_do
 
 
 def announce(operation: Operation) -> tuple[str, str, dict[str, Any]]:
@@ -114,18 +115,6 @@ def _about_deletion(operation: Operation) -> str:
             "Nothing was deleted. The target's deletion protection may have been lifted: look, and switch it on again."
         )
     return "Nothing was deleted. The target is as it was."
-
-
-def what_to_do(operation: Operation) -> str:
-    """Return what a person does after an operation that did not succeed."""
-    if operation.shape is None:
-        return (
-            "Mend the cause above, then start the request again: it had not begun, and nothing holds the target for it."
-        )
-    return (
-        f"Mend the cause above, then go on where it ended: aurora-restore resume {operation.operation_id}. "
-        "Or start the request again: each run starts anew."
-    )
 
 
 def _steps(operation: Operation) -> list[str]:
