@@ -34,8 +34,12 @@ def test_what_is_commented_out_in_the_example_is_valid_too(tmp_path: Path) -> No
         bare = line.lstrip()
         is_field = bare.startswith("# ") and (":" in bare.split()[1] or bare.startswith("#   ")) and "  run" not in bare
         whole.append(line.replace("# ", "", 1) if is_field and "aurora-restore" not in bare else line)
-    answer = validate("\n".join(whole))
+    file.write_text("\n".join(whole))
+    (tmp_path / "sql").mkdir()
+    (tmp_path / "sql" / "mask.sql").write_text("UPDATE customers SET email = NULL")
+    answer = aurora_restore("validate", str(file), "--json")
     assert answer.code == 0, answer.err
+    assert {"keep", "sql", "verify", "timeouts"} < set(answer.document["request"])
 
 
 def test_init_does_not_overwrite_a_file_unless_it_is_told_to(tmp_path: Path) -> None:
