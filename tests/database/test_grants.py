@@ -2,12 +2,14 @@
 
 from typing import LiteralString
 
+import pytest
 from psycopg import sql
 
-from aurora_restore.database.engine import DesiredState, Login
+from aurora_restore.database.engine import DesiredState, DesiredUser, Login
 from aurora_restore.database.postgresql import PostgreSQL
 from aurora_restore.database_request import Grant
-from tests.database.conftest import PRODUCTION_PASSWORD, Database, grant, login, user
+from aurora_restore.errors import PreflightError
+from tests.database.conftest import NEW_PASSWORD, PRODUCTION_PASSWORD, Database, grant, login, user
 
 TRIES: dict[str, LiteralString] = {
     "select": "SELECT * FROM sales.orders",
@@ -110,6 +112,23 @@ def test_future_objects_are_granted_alike(restored: Database) -> None:
             assert restored.may(login(name), "INSERT INTO " + table + " DEFAULT VALUES") is verdict
 
 
+def test_whoever_may_create_something_is_a_creator_of_future_objects(restored: Database) -> None:
+    """Because everybody may, as in clusters from before 15; as a member; or under a name that is only like RDS's."""
+    restored.query(restored.master, "CREATE ROLE rdsteam; GRANT CREATE ON SCHEMA public TO rdsteam, PUBLIC")
+    users = (
+        user("reader", grant("readonly")),
+        user("writer", grant("readwrite")),
+        DesiredUser("maker", NEW_PASSWORD, roles=("app",)),
+    )
+    restored.apply(*users)
+    restored.query(login("writer"), "CREATE TABLE public.by_writer (id int)")
+    restored.query(login("maker"), "CREATE TABLE sales.by_maker (id int)")
+    restored.admin("SET ROLE rdsteam; CREATE TABLE public.by_team (id int)", "shop")
+    assert restored.apply(*users) == []
+    for table in ("public.by_writer", "sales.by_maker", "public.by_team"):
+        assert restored.may(login("reader"), "TABLE " + table), table
+
+
 def test_a_users_default_privileges_from_production_are_gone(restored: Database) -> None:
     """Analyst would have got DELETE on every new table of app in schema sales."""
     restored.apply(user("analyst", grant("readonly")))
@@ -135,6 +154,12 @@ def test_an_explicit_grant_holds_where_it_says(restored: Database) -> None:
     assert _tried(restored, grant("owner", schema="Geheime Löhne")) == {"select odd name"}
     assert _tried(restored, grant(privileges=["SELECT"])) == {"select", "select view", "select odd name"}
     assert _tried(restored, grant(privileges=["CONNECT", "TEMPORARY"])) == set()
+
+
+def test_a_grant_on_a_table_needs_a_table(restored: Database) -> None:
+    """A function or a type of that name is none: the user would get nothing, and nobody would know."""
+    with pytest.raises(PreflightError, match="a grant of tester names table total of schema sales"):
+        restored.apply(user("tester", grant(privileges=["SELECT"], schema="sales", table="total")))
 
 
 def test_a_grant_for_one_database_is_for_no_other(restored: Database) -> None:
@@ -174,6 +199,33 @@ def test_types_servers_and_large_objects_are_taken_back_too(restored: Database) 
     assert not restored.admin("SELECT 1 FROM pg_largeobject_metadata WHERE lomacl::text LIKE '%analyst%'", "shop")
 
 
+def test_a_right_to_pass_on_one_column_is_taken_back_too(restored: Database) -> None:
+    """Also where the user may do the thing itself with the whole table."""
+    restored.admin("GRANT SELECT (product) ON sales.orders TO analyst WITH GRANT OPTION", "shop")
+    restored.apply(user("analyst", grant("readonly")))
+    passes_on = "SELECT has_column_privilege('analyst', 'sales.orders', 'product', 'SELECT WITH GRANT OPTION')"
+    assert restored.admin(passes_on, "shop") == [(False,)]
+    assert restored.may(login("analyst"), "TABLE sales.orders")
+
+
+def test_what_all_databases_share_is_taken_back_too(restored: Database) -> None:
+    """Tablespaces, and the parameters that a user may set: in the one database in which roles are looked after."""
+    restored.admin("GRANT CREATE ON TABLESPACE pg_default TO analyst")
+    restored.admin("GRANT CREATE ON TABLESPACE pg_default TO rds_superuser WITH GRANT OPTION")
+    restored.query(restored.master, "GRANT CREATE ON TABLESPACE pg_default TO migrator")
+    if restored.version >= 150_000:
+        restored.admin("GRANT SET ON PARAMETER log_statement TO rds_superuser WITH GRANT OPTION")
+        restored.query(restored.master, "GRANT SET ON PARAMETER log_statement TO migrator")
+    desired = DesiredState((user("analyst"), user("migrator")))
+    restored.apply(*desired.users)
+    held = "SELECT spcacl::text FROM pg_tablespace WHERE spcacl IS NOT NULL"
+    assert "migrator" not in str(restored.admin(held))
+    if restored.version >= 150_000:
+        assert "migrator" not in str(restored.admin("SELECT paracl::text FROM pg_parameter_acl"))
+    remarks = PostgreSQL().remarks(restored.endpoint, restored.master, desired)
+    assert "1 tablespaces of rdsadmin in database postgres keep their privileges as they are" in remarks
+
+
 def test_an_extensions_own_objects_are_left_to_it(restored: Database) -> None:
     """An extension decides who may use its objects: readwrite must not hand out what it hides from everybody."""
     restored.admin("CREATE EXTENSION pg_stat_statements", "shop")
@@ -186,10 +238,19 @@ def test_an_extensions_own_objects_are_left_to_it(restored: Database) -> None:
 def test_what_is_left_alone_is_remarked(restored: Database) -> None:
     """PUBLIC's grants, a user's own objects and RDS's own ones are no part of the request; a person should know."""
     restored.admin("CREATE TABLE public.of_rds (id int); GRANT SELECT ON public.products TO PUBLIC", "shop")
+    restored.admin(
+        "GRANT CREATE ON DATABASE shop TO PUBLIC; GRANT UPDATE (product) ON sales.orders TO PUBLIC;"
+        " ALTER DEFAULT PRIVILEGES FOR ROLE app GRANT SELECT ON TABLES TO PUBLIC",
+        "shop",
+    )
     desired = DesiredState((user("app", grant("readonly")),))
     PostgreSQL().apply(restored.endpoint, restored.master, desired)
     remarks = " / ".join(PostgreSQL().remarks(restored.endpoint, restored.master, desired))
     assert "everybody (PUBLIC) holds SELECT on 1 tables of database shop" in remarks
+    assert "everybody (PUBLIC) holds CREATE on database shop" in remarks
+    assert "everybody (PUBLIC) holds SELECT on future tables of database shop" in remarks
+    assert "everybody (PUBLIC) holds UPDATE on 1 columns of database shop" in remarks
+    assert "of database postgres" not in remarks
     assert "app owns 5 objects in database shop" in remarks
     assert "1 tables of rdsadmin in database shop keep their privileges" in remarks
 

@@ -231,6 +231,22 @@ def test_a_statement_that_takes_too_long_is_transient(restored: Database) -> Non
         PostgreSQL(Slow.connect).logins(restored.endpoint, restored.master)
 
 
+def test_an_internal_error_passes_only_if_it_is_a_concurrent_change(restored: Database) -> None:
+    """PostgreSQL has one code for both; the other kind would be tried again until the time is up."""
+    said = ["tuple concurrently updated"]
+
+    class Ailing(psycopg.Connection):
+        def execute(self, *_: Any, **__: Any) -> Any:
+            raised = sql.SQL("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'XX000', MESSAGE = {}; END $$")
+            return super().execute(raised.format(sql.Literal(said[0])))
+
+    with pytest.raises(NotReadyError, match="a concurrent change"):
+        PostgreSQL(Ailing.connect).logins(restored.endpoint, restored.master)
+    said[0] = "no possible grantors"
+    with pytest.raises(DatabaseRefusedError, match=r"no possible grantors \(SQLSTATE XX000\)"):
+        PostgreSQL(Ailing.connect).logins(restored.endpoint, restored.master)
+
+
 def test_what_did_not_take_hold_is_an_error(restored: Database) -> None:
     """I7 is read back: a server that accepts a statement and does not follow it is found out."""
 

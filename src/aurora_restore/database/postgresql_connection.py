@@ -78,8 +78,9 @@ _BUSY = {
     "55006": "something that is in use",  # a slot, whose reader has come back before it could be dropped
     "55P03": "a lock that somebody else holds",
     "57014": "the statement timeout",
-    "XX000": "a concurrent change",  # "tuple concurrently updated": two GRANTs on one object at once
 }
+# Two GRANTs on one object at once: "tuple concurrently updated". Other errors of this code do not pass.
+_INTERNAL, _CONCURRENTLY = "XX000", "concurrently"
 
 
 def encrypted(connect: Connect, tls: Tls) -> Connect:
@@ -208,5 +209,7 @@ def _statement_failure(error: psycopg.Error, endpoint: Endpoint, doing: str, adv
         return DatabaseUnreachableError(f"{endpoint} went away while it was to {doing}")
     if state in _BUSY:
         return NotReadyError(f"{endpoint} could not {doing} because of {_BUSY[state]}")
-    said = error.diag.message_primary
+    said = error.diag.message_primary or ""
+    if state == _INTERNAL and _CONCURRENTLY in said:
+        return NotReadyError(f"{endpoint} could not {doing} because of a concurrent change")
     return DatabaseRefusedError(f"{endpoint} refused to {doing}: {said} (SQLSTATE {state})", advice=advice)

@@ -104,17 +104,17 @@ class Memberships:
         if not self._by_grantor:
             return frozenset()
         leaving = self._leaving_ones()
-        gone = set(leaving)
+        cascaded: set[Membership] = set()
         unable = [(one.role, one.member) for one in leaving if one.is_administered]
         while unable:
             role, member = unable.pop()
-            others = (one for one in self.cluster.memberships_of(member) if one not in gone)
+            others = (one for one in self.cluster.memberships_of(member) if one not in {*leaving, *cascaded})
             if any(one.role == role and one.is_administered for one in others):
                 continue
-            new = {one for one in self.cluster.memberships if (one.role, one.grantor) == (role, member)} - gone
-            gone |= new
+            new = {one for one in self.cluster.memberships if (one.role, one.grantor) == (role, member)} - cascaded
+            cascaded |= new
             unable += [(one.role, one.member) for one in new if one.is_administered]
-        return frozenset(gone - set(leaving))
+        return frozenset(cascaded)
 
     def _to_end(self) -> Iterator[Membership]:
         locked_out = self.unlisted - self._rds_groups()

@@ -1,0 +1,88 @@
+"""Who is in which role, and as whom the master may act: chains of grantors as they grow in production."""
+
+from typing import Any
+
+import pytest
+
+from aurora_restore.database.engine import DesiredUser
+from aurora_restore.database_request import Logins
+from tests.database.conftest import NEW_PASSWORD, PRODUCTION_PASSWORD, Database, grant, login, user
+
+READER = user("tester", grant("readonly"))
+_OF_MASTER = """
+    SELECT roleid::regrole::text, grantor::regrole::text, to_jsonb(m) - '{oid,roleid,member,grantor}'::text[]
+    FROM pg_auth_members AS m WHERE member = 'dba'::regrole AND roleid::regrole::text NOT IN ('tester', 'reporting')
+    ORDER BY 1, 2
+"""
+
+
+def _of_master(database: Database) -> list[tuple[Any, ...]]:
+    return database.admin(_OF_MASTER)
+
+
+def _since_16(database: Database) -> None:
+    if database.version < 160_000:
+        pytest.skip("before PostgreSQL 16 memberships have no options, and no grantor that counts")
+
+
+def test_roles_that_somebody_else_made_are_reached_through_whom_made_them(restored: Database) -> None:
+    """Since 16 only its creator administers a role; the master, who administers that one, becomes it for a moment."""
+    analyst = login("analyst", PRODUCTION_PASSWORD)
+    restored.query(analyst, "CREATE ROLE team; CREATE ROLE sub LOGIN IN ROLE team", "postgres")
+    restored.query(analyst, "CREATE ROLE leader IN ROLE team", "postgres")
+    restored.admin("CREATE SCHEMA subs AUTHORIZATION sub; SET ROLE sub; CREATE TABLE subs.things (id int)", "shop")
+    before = _of_master(restored)
+    users = (READER, user("leader"), DesiredUser("member", NEW_PASSWORD, roles=("team",)))
+    assert "leader leaves the role team" in restored.apply(*users)
+    assert restored.apply(*users) == []
+    assert restored.may(login("tester"), "TABLE subs.things")
+    assert restored.admin("SELECT pg_has_role('member', 'team', 'USAGE')") == [(True,)]
+    assert [row for row in _of_master(restored) if row[0] not in {"member", "leader"}] == before
+
+
+def test_the_master_s_own_memberships_are_what_they_were(restored: Database) -> None:
+    """Where the master may become a role and not use it, or use it and not become it, it does both for a moment."""
+    _since_16(restored)
+    restored.query(restored.master, "GRANT app TO dba WITH INHERIT FALSE", "postgres")
+    restored.query(restored.master, "GRANT migrator TO dba WITH INHERIT TRUE, SET FALSE", "postgres")
+    restored.admin(
+        "GRANT USAGE ON SCHEMA sales TO migrator; SET ROLE app;"
+        " GRANT SELECT ON sales.orders TO migrator WITH GRANT OPTION; SET ROLE migrator;"
+        " GRANT SELECT ON sales.orders TO analyst",
+        "shop",
+    )
+    before = _of_master(restored)
+    users = (READER, user("analyst", grant("readonly")))
+    restored.apply(*users)
+    assert _of_master(restored) == before
+    assert restored.apply(*users) == []
+
+
+def test_whoever_joined_through_somebody_who_may_no_longer_let_others_in_stays(restored: Database) -> None:
+    """With that one's right the membership goes too, and is given anew."""
+    restored.query(restored.master, "GRANT reporting TO analyst WITH ADMIN OPTION", "postgres")
+    restored.admin("SET ROLE analyst; GRANT reporting TO migrator, app WITH ADMIN OPTION")
+    restored.admin("SET ROLE migrator; GRANT reporting TO rds_ad")
+    reporters = tuple(DesiredUser(name, NEW_PASSWORD, roles=("reporting",)) for name in ("migrator", "app"))
+    restored.apply(user("analyst"), *reporters)
+    assert restored.apply(user("analyst"), *reporters) == []
+    members = "SELECT pg_has_role(name, 'reporting', 'USAGE') FROM unnest(ARRAY['migrator', 'app', 'analyst']) AS name"
+    assert restored.admin(members) == [(True,), (True,), (False,)]
+
+
+def test_a_role_that_has_the_master_s_privileges_can_be_acted_for(restored: Database) -> None:
+    """Nobody may be a member of their own member: for a moment production's role is none of the master."""
+    if restored.version >= 160_000:
+        pytest.skip("since PostgreSQL 16 no master can give its own privileges to a role that it administers")
+    restored.admin("GRANT dba TO reporting WITH ADMIN OPTION; GRANT reporting TO app")
+    restored.admin(
+        "CREATE FOREIGN DATA WRAPPER nothing; GRANT USAGE ON FOREIGN DATA WRAPPER nothing TO app; SET ROLE app;"
+        " CREATE SERVER warehouse FOREIGN DATA WRAPPER nothing; CREATE USER MAPPING FOR app SERVER warehouse",
+        "shop",
+    )
+    restored.apply(READER, logins=Logins.KEEP)
+    assert restored.admin("SELECT srvname FROM pg_user_mappings", "shop") == []
+    assert restored.may(login("tester"), "TABLE sales.orders")
+    lends = "SELECT member::regrole::text, admin_option FROM pg_auth_members WHERE roleid = 'dba'::regrole"
+    assert restored.admin(lends) == [("reporting", True)]
+    assert restored.apply(READER, logins=Logins.KEEP) == []
