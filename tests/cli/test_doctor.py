@@ -59,10 +59,11 @@ def test_its_lines_fit_eighty_columns(world: World, tmp_path: Path, monkeypatch:
     assert [line for line in answer.out.splitlines() if len(line) > 80] == []
 
 
-def test_a_mistake_in_the_request_is_a_failure_and_the_rest_is_checked(world: World, tmp_path: Path) -> None:
-    answer = aurora_restore("doctor", world.request(tmp_path, name="NO"), "--json")
+def test_each_mistake_in_the_request_is_a_failure_and_the_rest_is_checked(world: World, tmp_path: Path) -> None:
+    answer = aurora_restore("doctor", world.request(tmp_path, name="NO", logins="none"), "--json")
     assert answer.code == ExitCode.ENVIRONMENT
-    assert "name: found 'NO'" in check(answer, "request")["detail"]
+    failed = [each["detail"] for each in answer.document["checks"] if each["health"] == "failed"]
+    assert ["name: found 'NO'" in failed[0], "logins: found 'none'" in failed[1], len(failed)] == [True, True, 2]
     assert health(answer)["functions"] == "ok"
 
 

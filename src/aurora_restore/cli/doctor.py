@@ -52,8 +52,9 @@ def _checks(file: str, stack: str, region: str | None) -> Iterator[Check]:
         try:
             request = read_request(file)
         except RequestError as error:
-            detail = f"{file}: {'; '.join(map(str, error.problems))}"
-            yield Check("request", Health.FAILED, detail, f"Correct it, then: aurora-restore validate {file}")
+            for problem in error.problems:
+                advice = f"Correct it, then: aurora-restore validate {file}" if problem is error.problems[-1] else ""
+                yield Check("request", Health.FAILED, f"{file}: {problem}", advice)
         else:
             yield Check("request", Health.OK, f"{file} is valid")
     environment = list(of_environment(region))
