@@ -113,6 +113,7 @@ def test_what_postgresql_could_not_run_is_told_with_its_line(text: str, mistake:
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [
+        ("/*!40101 COMMIT */", "line 1: COMMIT begins or ends a transaction"),
         ("\\. other.sql", r"line 1: \. is a command of the mysql client and no SQL"),
         ("SELECT 1;\nsource other.sql", "line 2: SOURCE with this needs the mysql client"),
         ("LOAD DATA LOCAL INFILE 'x' INTO TABLE t", "line 1: LOAD with this needs the mysql client"),
@@ -147,3 +148,5 @@ def test_what_only_sets_the_session_is_known() -> None:
     assert [each.only_sets for each in ours.statements] == [True, True, False, False]
     theirs = mysql_script.read_script("USE shop; SET @a = 1; SET SESSION x = 1; SET GLOBAL y = 1; SELECT 1")
     assert [each.only_sets for each in theirs.statements] == [True, True, True, False, False]
+    dumped = mysql_script.read_script("/*!40103 SET TIME_ZONE='+00:00' */; /*!40000 ALTER TABLE t ENABLE KEYS */;")
+    assert [each.only_sets for each in dumped.statements] == [True, False]

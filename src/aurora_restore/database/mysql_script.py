@@ -19,6 +19,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_WORDS = re.compile(r"[^\W\d][\w$]*")
 _DELIMITER = re.compile(r"DELIMITER[^\S\n]+(\S+)[^\n]*", re.IGNORECASE)
 _CONTROL = re.compile(r"(BEGIN|START TRANSACTION|COMMIT|XA|LOCK TABLES?|UNLOCK TABLES?)\b|ROLLBACK(?! (WORK )?TO)\b")
 _AUTOCOMMIT = re.compile(r"SET\b.*\bAUTOCOMMIT\b")
@@ -77,8 +78,9 @@ class _Reader:
                 kind = self._next()
                 if kind not in {"space", "meta"}:
                     begin = start if begin is None else begin
-                if kind == "word" and len(words) < MOST_WORDS:
-                    words.append(self.text[start : self.at].upper())
+                if kind in {"word", "own"} and len(words) < MOST_WORDS:
+                    # In a comment with an exclamation mark the words come after the version.
+                    words += _WORDS.findall(self.text[start : self.at].upper())
         if begin is not None:
             yield self._found(begin, len(self.text), words)
 
