@@ -127,7 +127,7 @@ def _stays(server: Server, desired: DesiredState, name: Name) -> bool:
 def _is_right(account: Account, user: DesiredUser, dialect: Dialect) -> bool:
     if not user.opens:
         return account.is_closed
-    if account.locked or account.expired or account.is_role or account.has_old_password:
+    if account.locked or account.expired or account.is_role or account.has_old_password or account.has_hourly_limits:
         return False
     if (user.connection_limit or 0) != account.connection_limit:
         return False

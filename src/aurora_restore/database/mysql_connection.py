@@ -163,8 +163,9 @@ def _connect(
         program_name="aurora-restore",
         sql_mode=None if for_user else OUR_MODE,
         conv=_ENCODERS if for_user else None,
-        # PyMySQL would not see that init_connect, the cluster's parameter, has switched it off before.
-        init_command="SET SESSION autocommit = 1" if for_user else None,
+        # PyMySQL would not see that init_connect, the cluster's parameter, has switched it off before. And no COMMIT is
+        # to end the session.
+        init_command="SET SESSION autocommit = 1, completion_type = 0" if for_user else None,
         autocommit=True,
     )
 

@@ -18,6 +18,13 @@ RDS_ROLES = frozenset(
 )  # fmt: skip
 RESERVED = RDS_USERS | RDS_ROLES | {"mysql.sys", "mysql.session", "mysql.infoschema"}
 
+# Of our own sessions. Those of production's parameter group may be made for the milliseconds of an application, or show
+# the first so many rows of a table only: an account that is not seen is not closed.
+LIMITS = (
+    "SET SESSION lock_wait_timeout = 30, innodb_lock_wait_timeout = 30, wait_timeout = 900, sql_big_selects = 1,"
+    " sql_select_limit = 18446744073709551615"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
@@ -60,11 +67,8 @@ MYSQL = Dialect(
     # The master's powers are a role's, which the cluster may not activate by itself.
     session=(
         "SET ROLE ALL",
-        # Not those of production's parameter group, which may be made for the milliseconds of an application.
-        (
-            "SET SESSION lock_wait_timeout = 30, innodb_lock_wait_timeout = 30, max_execution_time = 0,"
-            " wait_timeout = 900, transaction_read_only = 0"
-        ),
+        LIMITS,
+        "SET SESSION max_execution_time = 0, transaction_read_only = 0",
     ),
     accounts=(
         "SELECT *, account_locked = 'Y' AND authentication_string = '' AND password_expired = 'Y' AS is_role"

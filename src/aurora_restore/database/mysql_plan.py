@@ -20,6 +20,7 @@ from aurora_restore.database.mysql_words import account, identifier
 from aurora_restore.database_request import Leftover
 
 ACCOUNTS_A_STATEMENT = 100
+_NO_LIMITS = "MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 MAX_CONNECTIONS_PER_HOUR 0"
 _Item = TypeVar("_Item")
 Random = Callable[[int], bytes]
 
@@ -167,7 +168,7 @@ def opening(server: Server, listed: Sequence[Listed], dialect: Dialect, random: 
         for limit, those in _by_limit(todo):
             for batch in _batches(those):
                 clauses = ", ".join(clause(one) for one in batch)
-                statement = f"{verb} {clauses} WITH MAX_USER_CONNECTIONS {limit} ACCOUNT {state}"
+                statement = f"{verb} {clauses} WITH {_NO_LIMITS} MAX_USER_CONNECTIONS {limit} ACCOUNT {state}"
                 yield Action(statement, tuple(_opened(one) for one in batch))
 
 

@@ -52,7 +52,10 @@ Holdings = dict[Place, frozenset[str]]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account. ``has_old_password``: it takes a second one besides, that was kept when the first was changed."""
+    """One account. ``has_old_password``: it takes a second one besides, that was kept when the first was changed.
+
+    ``has_hourly_limits``: it may do and change so much in an hour, which is nothing that a request asks for.
+    """
 
     name: Name
     plugin: str
@@ -63,6 +66,7 @@ class Account:
     connection_limit: int = 0
     tls_demand: str = ""
     has_old_password: bool = False
+    has_hourly_limits: bool = False
 
     @property
     def is_closed(self) -> bool:
@@ -194,6 +198,7 @@ def account_in(row: Row) -> Account:
         is_role=row["is_role"] in {1, "Y"},
         connection_limit=int(row["max_user_connections"]),
         tls_demand=_text(row["ssl_type"]),
+        has_hourly_limits=any(row[f"max_{what}"] for what in ("questions", "updates", "connections")),
         # MySQL 8 keeps it there after ALTER USER … RETAIN CURRENT PASSWORD. MariaDB has neither.
         has_old_password="additional_password" in json.loads(_text(row.get("User_attributes")) or "{}"),
     )

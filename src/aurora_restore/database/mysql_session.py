@@ -28,7 +28,11 @@ _MARK = (
     " ON DUPLICATE KEY UPDATE done = GREATEST(done, VALUES(done))"
 )
 _IS_DONE = "SELECT 1 FROM aurora_restore.progress WHERE operation_id = %s AND number = %s AND done >= %s"
-_PLACES = "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'aurora_restore'"
+# With a limit of its own: the server's, sql_select_limit, may be one row.
+_PLACES = (
+    "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'aurora_restore'"
+    " ORDER BY TABLE_NAME = 'progress' DESC LIMIT 2"
+)
 _TABLE = (
     "SELECT TABLE_SCHEMA AS place, TABLE_NAME AS name FROM information_schema.TABLES"
     " WHERE TABLE_SCHEMA = COALESCE(%s, DATABASE()) AND TABLE_NAME = %s"

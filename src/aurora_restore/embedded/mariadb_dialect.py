@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from aurora_restore.database.mysql_dialect import RESERVED, Dialect
+from aurora_restore.database.mysql_dialect import LIMITS, RESERVED, Dialect
 from aurora_restore.database.mysql_words import account, identifier
 
 
@@ -24,12 +24,7 @@ MARIADB: Final = Dialect(
     reserved=RESERVED | {"mariadb.sys"},
     # It has no plugin for IAM's tokens. Nobody gets in over the network by this one.
     iam_plugin="unix_socket",
-    session=(
-        (
-            "SET SESSION lock_wait_timeout = 30, innodb_lock_wait_timeout = 30, max_statement_time = 0,"
-            " wait_timeout = 900, tx_read_only = 0"
-        ),
-    ),
+    session=(LIMITS, "SET SESSION max_statement_time = 0, tx_read_only = 0"),
     accounts=(
         "SELECT u.*, IF(IFNULL(JSON_VALUE(g.priv, '$.account_locked'), 0), 'Y', 'N') AS account_locked"
         " FROM (SELECT *, is_role = 'Y' AS is_a_role FROM mysql.user) AS u"

@@ -17,6 +17,7 @@ from aurora_restore.database.mysql_server import Account, Server, account_in
 from tests.database.mysql.conftest import grant, user
 
 NOBODYS = {plugin: nobodys_verifier(plugin, bytes(20)) for plugin in (NATIVE, SHA2)}
+NO_LIMITS = "MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 MAX_CONNECTIONS_PER_HOUR 0"
 PRODUCTION_S = "$A$005$" + "s" * 20 + "p" * 43
 
 
@@ -57,11 +58,12 @@ def test_a_password_s_user_iam_s_user_a_role_and_a_locked_one() -> None:
         f"ALTER USER `old`@`10.%` IDENTIFIED WITH mysql_native_password AS '{NOBODYS[NATIVE]}' ACCOUNT LOCK",
         (
             "CREATE USER IF NOT EXISTS `robot`@`%` IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'"
-            " WITH MAX_USER_CONNECTIONS 0 ACCOUNT UNLOCK"
+            f" WITH {NO_LIMITS} MAX_USER_CONNECTIONS 0 ACCOUNT UNLOCK"
         ),
         (
             "CREATE USER IF NOT EXISTS `app`@`%` IDENTIFIED WITH mysql_native_password AS"
-            f" '{verifier(NATIVE, str(listed.password), bytes(20))}' WITH MAX_USER_CONNECTIONS 5 ACCOUNT UNLOCK"
+            f" '{verifier(NATIVE, str(listed.password), bytes(20))}'"
+            f" WITH {NO_LIMITS} MAX_USER_CONNECTIONS 5 ACCOUNT UNLOCK"
         ),
         r"GRANT SELECT, SHOW VIEW ON `shop\_1`.* TO `app`@`%`",
         "GRANT `reporting`@`%` TO `app`@`%`",
@@ -120,6 +122,7 @@ def test_mysql_s_own_table_tells_of_a_second_password() -> None:
     row = {
         "User": "app", "Host": "%", "plugin": SHA2, "authentication_string": PRODUCTION_S, "account_locked": "N",
         "password_expired": "N", "is_role": 0, "max_user_connections": 0, "ssl_type": "",
+        "max_questions": 0, "max_updates": 0, "max_connections": 0,
     }  # fmt: skip
     for attributes, has_one in ((None, False), ('{"metadata": {}}', False), ('{"additional_password": "*C"}', True)):
         assert account_in({**row, "User_attributes": attributes}).has_old_password is has_one

@@ -101,6 +101,18 @@ def test_the_cluster_s_settings_for_sessions_hold_for_scripts_and_checks(restore
             session.answer("SELECT SLEEP(60)", 10)
 
 
+def test_what_a_cluster_s_settings_do_to_sessions_loses_no_mark_and_nobody_s_table(restored: Database) -> None:
+    """A COMMIT would end the session, and the server tells of one table only."""
+    restored.query(restored.master, "CREATE DATABASE aurora_restore", None)
+    restored.query(restored.master, "CREATE TABLE aurora_restore.mine (id INT)", None)
+    restored.admin("SET GLOBAL completion_type = 2, sql_select_limit = 1")
+    with engine().session(restored.endpoint, restored.master, "shop") as session:
+        session.run(script("DELETE FROM orders").statements, Mark("one", 0, 1), a_minute)
+        assert session.marks("one") == {0: 1}
+        session.forget()
+    assert restored.query(restored.master, "SHOW TABLES", "aurora_restore") == [("mine",)]
+
+
 def test_an_interruption_that_comes_too_late_meets_no_other_statement(restored: Database) -> None:
     """The statement ends by itself while the other connection is being opened: the next one is left alone."""
 

@@ -161,6 +161,14 @@ def test_limits_that_are_made_for_an_application_do_not_end_the_step(restored: D
     assert limits == [(0, 900, 30)]
 
 
+def test_a_server_that_shows_the_first_rows_only_hides_no_account(restored: Database) -> None:
+    """sql_select_limit: who is not seen would not be closed, and not be missed when all is read back."""
+    restored.admin("SET GLOBAL sql_select_limit = 2")
+    restored.apply(user("tester", grant("readonly")))
+    restored.admin("SET GLOBAL sql_select_limit = DEFAULT")
+    assert restored.logins() == ("dba", "tester")
+
+
 def test_a_users_sessions_with_production_s_password_end(restored: Database) -> None:
     """The listed user came with the data, and somebody was in before step 7."""
     session = restored.connect(Login("analyst", PRODUCTION_PASSWORD))
@@ -301,12 +309,13 @@ def test_an_iam_user_has_no_password(restored: Database) -> None:
 
 
 def test_a_users_limit_is_the_request_s(restored: Database) -> None:
-    """Production's limit of three goes, or becomes the one that is asked for."""
-    limits = "SELECT max_user_connections FROM mysql.user WHERE User = 'analyst' AND Host = '%'"
+    """Production's limits, of three connections and one query an hour, go or becomes the one that is asked for."""
+    limits = "SELECT max_user_connections, max_questions FROM mysql.user WHERE User = 'analyst' AND Host = '%'"
+    restored.admin("GRANT USAGE ON *.* TO analyst@'%' WITH MAX_QUERIES_PER_HOUR 1")
     restored.apply(user("analyst"))
-    assert restored.admin(limits) == [(0,)]
+    assert restored.admin(limits) == [(0, 0)]
     restored.apply(user("analyst", connection_limit=2))
-    assert restored.admin(limits) == [(2,)]
+    assert restored.admin(limits) == [(2, 0)]
     assert restored.apply(user("analyst", connection_limit=2)) == []
 
 
