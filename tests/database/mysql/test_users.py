@@ -311,7 +311,8 @@ def test_an_iam_user_has_no_password(restored: Database) -> None:
 def test_a_users_limit_is_the_request_s(restored: Database) -> None:
     """Production's limits, of three connections and one query an hour, go or becomes the one that is asked for."""
     limits = "SELECT max_user_connections, max_questions FROM mysql.user WHERE User = 'analyst' AND Host = '%'"
-    restored.admin("GRANT USAGE ON *.* TO analyst@'%' WITH MAX_QUERIES_PER_HOUR 1")
+    restored.apply(user("analyst"))
+    restored.admin("ALTER USER analyst@'%' WITH MAX_QUERIES_PER_HOUR 1")
     restored.apply(user("analyst"))
     assert restored.admin(limits) == [(0, 0)]
     restored.apply(user("analyst", connection_limit=2))
