@@ -75,6 +75,14 @@ def test_settings_are_the_requests(restored: Database) -> None:
     ]
 
 
+def test_an_empty_list_is_a_setting_too(restored: Database) -> None:
+    """As one has it who wants every name in full; in quotes or not."""
+    tester = DesiredUser("tester", NEW_PASSWORD, settings={"search_path": "", "temp_tablespaces": '""'})
+    restored.apply(tester)
+    assert restored.query(login("tester"), "SELECT current_schemas(false)::text") == [("{}",)]
+    assert restored.apply(tester) == []
+
+
 def test_a_setting_that_is_none_is_refused_and_named(restored: Database) -> None:
     """With nothing of that transaction done; what PostgreSQL says is told."""
     with pytest.raises(DatabaseRefusedError, match='unrecognized configuration parameter "work_memory"'):

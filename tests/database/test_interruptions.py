@@ -231,6 +231,22 @@ def test_a_statement_that_takes_too_long_is_transient(restored: Database) -> Non
         PostgreSQL(Slow.connect).logins(restored.endpoint, restored.master)
 
 
+def test_a_lock_that_is_held_passes_and_says_where_to_look(restored: Database) -> None:
+    """Somebody works, or, in a copy, a prepared transaction that nobody will finish."""
+
+    class Waiting(psycopg.Connection):
+        def execute(self, *_: Any, **__: Any) -> Any:
+            return super().execute("SET lock_timeout = 1; LOCK TABLE sales.orders")
+
+    restored.admin("GRANT app TO dba")
+    with restored.connect(restored.master) as other, other.transaction():
+        other.execute("LOCK TABLE sales.orders")
+        waiting = PostgreSQL(Waiting.connect)
+        said = r"a lock that somebody else holds.*pg_prepared_xacts"
+        with pytest.raises(NotReadyError, match=said), waiting.session(restored.endpoint, restored.master, "shop"):
+            pass
+
+
 def test_an_internal_error_passes_only_if_it_is_a_concurrent_change(restored: Database) -> None:
     """PostgreSQL has one code for both; the other kind would be tried again until the time is up."""
     said = ["tuple concurrently updated"]

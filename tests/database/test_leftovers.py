@@ -117,12 +117,12 @@ def test_what_is_kept_stays_as_it_came(lively: Database) -> None:
 
 
 def test_one_that_the_master_may_not_stop_is_an_error_that_names_keep(lively: Database) -> None:
-    """A superuser's subscription goes on pulling from production: a failure; where it is kept, all else is done."""
+    """A superuser's subscription goes on pulling: a failure, but nothing else goes on, and nobody can log in (I7)."""
     lively.admin('ALTER SUBSCRIPTION "from Prod" OWNER TO rdsadmin', "shop")
     with pytest.raises(DatabaseRefusedError, match=r"stop what came along .* can be named in the request's keep"):
         lively.apply(user("tester"))
-    lively.apply(leftovers=frozenset(Leftover))
     assert lively.logins() == (lively.master.user,)
+    assert _states(lively) == {**_stopped(lively), Leftover.SUBSCRIPTIONS: [("from Prod", True, "of_staging")]}
     lively.apply(user("tester"), leftovers=frozenset({Leftover.SUBSCRIPTIONS}))
 
 

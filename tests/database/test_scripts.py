@@ -136,7 +136,7 @@ def test_what_no_transaction_takes_is_run_by_itself(restored: Database) -> None:
 def test_a_statement_that_needs_to_be_alone_is_refused_among_others(restored: Database) -> None:
     """Where only the server could know; the message says what to do, and nothing is done."""
     text = f"{MAKE}DO $$ BEGIN COMMIT; END $$"
-    assert "cannot run in a transaction" in refused(restored, text).said
+    assert refused(restored, text).said == "it cannot run in a transaction with others: invalid transaction termination"
     assert restored.admin("SELECT to_regclass('public.runs')", "shop") == [(None,)]
 
 
@@ -211,12 +211,13 @@ def test_what_is_refused_at_the_end_of_the_transaction_is_the_script_s_mistake(r
 
 
 def test_a_thing_that_is_not_there_is_named_as_the_script_names_it(restored: Database) -> None:
-    """Also where PostgreSQL tells no place in the statement."""
+    """Also where PostgreSQL tells no place in the statement, and where it is a value: that is no lost connection."""
     for statement, said in {
         'ALTER TABLE "public" . "Gone" ADD x int': 'relation "public.Gone" does not exist',
         "DROP ROLE gone": 'role "gone" does not exist',
         "SET work_memory = 1": 'unrecognized configuration parameter "work_memory"',
         "DROP FUNCTION gone(int)": "function gone(integer) does not exist",
+        "SELECT $1": "it has a parameter ($1), for which nobody has a value",
     }.items():
         assert refused(restored, statement).said.startswith(said)
 

@@ -137,8 +137,11 @@ def test_an_iam_user_has_no_password(restored: Database) -> None:
 def test_a_barred_or_expired_user_can_log_in_again(restored: Database) -> None:
     """A connection limit of 0 and a password of the past are production's, not the request's."""
     restored.admin("ALTER ROLE analyst CONNECTION LIMIT 0; ALTER ROLE app VALID UNTIL '2001-01-01'")
-    restored.apply(user("analyst"), user("app"))
-    for name in ("analyst", "app"):
+    restored.admin("CREATE ROLE ancient LOGIN VALID UNTIL '0044-03-15 BC'; GRANT ancient TO dba WITH ADMIN OPTION")
+    restored.admin("ALTER ROLE migrator VALID UNTIL '-infinity'")
+    names = ("analyst", "ancient", "app", "migrator")
+    restored.apply(*map(user, names))
+    for name in names:
         assert PostgreSQL().can_log_in(restored.endpoint, login(name), "shop")
 
 

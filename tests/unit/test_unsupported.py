@@ -37,3 +37,13 @@ def test_a_name_that_mysql_would_keep_as_another_is_refused(name: str) -> None:
     (said,) = unsupported(request, "aurora-mysql")
     assert "a name in MySQL" in said
     assert not list(unsupported(request, "aurora-postgresql"))
+
+
+@pytest.mark.parametrize("name", ["public", "none"])
+def test_a_name_that_postgresql_keeps_for_itself_is_refused(name: str) -> None:
+    """Before anything is done, and not when all users are to be made; in capitals it is a name like any other."""
+    for written, count in ((name, 1), (name.upper(), 0)):
+        request = RestoreRequest.parse({"name": "nightly", **AREA, "users": [{"name": written, "secret": "s"}]})
+        found = list(unsupported(request, "aurora-postgresql"))
+        assert len(found) == count
+        assert all("PostgreSQL keeps this word for itself" in said for said in found)

@@ -55,6 +55,7 @@ _FIRST_ROW = b"FETCH FORWARD 1 FROM aurora_restore_check"
 # A statement that no transaction takes is refused before it has done anything.
 _ALONE = frozenset({"25001", "2D000"})
 _CANCELLED = "57014"
+_PARAMETERS = "08P01"
 _LOST = ("08", "57P")
 _PASSES = {"40001": "a concurrent change", "40P01": "a deadlock", "55P03": "a lock that somebody else holds"}
 # Classes of errors whose first sentence names things only. That of others (22, P0 …) may quote a value (I6).
@@ -93,8 +94,8 @@ class PostgreSQLSession:
                     self._execute_all(statements, timeout_s)
         except _NeedsToBeAloneError as refusal:
             if len(statements) > 1:
-                advice = "it cannot run in a transaction with others"
-                raise StatementError(refusal.line, advice) from None
+                said = f"it cannot run in a transaction with others: {refusal.said}"
+                raise StatementError(refusal.line, said) from None
             self._execute_all(statements, timeout_s)
             with self._reading():
                 self._mark(mark)
@@ -202,7 +203,9 @@ class PostgreSQLSession:
 
     def _failure(self, state: str, said: str, line: int) -> Exception:
         if state in _ALONE:
-            return _NeedsToBeAloneError(line)
+            return _NeedsToBeAloneError(line, said)
+        if state == _PARAMETERS:
+            return StatementError(line, "it has a parameter ($1), for which nobody has a value")
         if not state or state.startswith(_LOST):
             return DatabaseUnreachableError(f"{self._endpoint} went away during line {line}")
         if state in _PASSES:
@@ -248,8 +251,9 @@ class PostgreSQLSession:
 
 
 class _NeedsToBeAloneError(Exception):
-    def __init__(self, line: int) -> None:
+    def __init__(self, line: int, said: str) -> None:
         self.line = line
+        self.said = said
         super().__init__(line)
 
 

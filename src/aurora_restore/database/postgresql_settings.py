@@ -50,7 +50,8 @@ def items(name: str, value: str) -> list[str]:
     """Return a setting's value as a list: of names for a list of names, folded as PostgreSQL folds them."""
     if name not in _LISTS:
         return [value]
-    found = _ITEM.findall(value)
+    # An empty list is one empty name: PostgreSQL has no other way to say it.
+    found = _ITEM.findall(value) or ['""']
     return [item[1:-1].replace('""', '"') if item.startswith('"') else item.lower() for item in found]
 
 
@@ -61,8 +62,7 @@ def _text(value: _Value) -> str:
 
 
 def _set(user: str, name: str, value: _Value) -> Action:
-    # An empty list is one empty name: PostgreSQL has no other way to say it.
-    parts = items(name, _text(value)) or [""]
+    parts = items(name, _text(value))
     statement = sql.SQL("ALTER ROLE {} SET {} TO {}").format(
         sql.Identifier(user), sql.Identifier(*name.split(".")), sql.SQL(", ").join(map(sql.Literal, parts))
     )

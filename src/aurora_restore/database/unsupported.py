@@ -14,6 +14,8 @@ _INSTEAD: Final = {
     "CONNECT": "is what every user of MySQL may: leave it out",
 }
 _NOT_ON_TABLES: Final = frozenset({"EXECUTE", "TEMPORARY"})
+# Also in quotes: one stands for everybody, the other for nobody.
+_NOBODYS_NAMES: Final = frozenset({"public", "none"})
 # PostgreSQL's is CREATE in a schema. What is the database's or a sequence's may stand beside a table's.
 _NOT_ON_POSTGRESQLS_TABLES: Final = {"EXECUTE": "a function", "CREATE": "a schema"}
 
@@ -76,6 +78,8 @@ def _on_table(grant: Grant) -> Iterator[str]:
 
 def _by_postgresql(request: RestoreRequest) -> Iterator[str]:
     for user in request.users:
+        if user.name in _NOBODYS_NAMES:
+            yield f"the user {user.name}: PostgreSQL keeps this word for itself, no role can be called so"
         if user.host != "%":
             yield f"the user {user.name}: host is MySQL's, PostgreSQL's roles have none: leave it out"
         for number, grant in enumerate(user.grants):
