@@ -86,6 +86,12 @@ def _login_name(value: str) -> str:
     return value
 
 
+def _no_iam_role(value: str) -> str:
+    if value == "rds_iam":
+        raise ValueError("iam: true in its place")
+    return value
+
+
 class Password(StrEnum):
     """What a restore does to a user's password."""
 
@@ -113,7 +119,7 @@ class User(Strict):
         description="rotate: a new one with each restore, in the same secret. keep: the one that the secret holds.",
     )
     host: Annotated[str, _HOST] = Field(default="%", min_length=1, max_length=255, description="MySQL: from where.")
-    roles: list[_SqlName] = Field(
+    roles: list[Annotated[_SqlName, AfterValidator(_no_iam_role)]] = Field(
         default_factory=list, max_length=100, description="Roles that the user is a member of."
     )
     connection_limit: int | None = Field(
@@ -133,6 +139,8 @@ class User(Strict):
             raise ValueError("either secret (a password) or iam: true")
         if self.iam and (self.valid_until is not None or self.password is Password.KEEP):
             raise ValueError("neither valid_until nor password: keep with iam: true, which has no password")
+        if self.name in self.roles:
+            raise ValueError("roles other than the user itself")
         return self
 
 

@@ -186,7 +186,7 @@ def test_a_refused_request_keeps_its_lock_until_it_has_been_told(stage: Stage) -
 
 
 def test_everything_that_would_fail_late_is_told_at_once(stage: Stage) -> None:
-    """Nine problems, one message: nobody learns them one night at a time."""
+    """A dozen problems, one message: nobody learns them one night at a time."""
     stage.clock.advance(48 * 3600)
     stage.client("rds").modify_db_cluster(
         DBClusterIdentifier=stage.target, DeletionProtection=True, ApplyImmediately=True
@@ -204,7 +204,12 @@ def test_everything_that_would_fail_late_is_told_at_once(stage: Stage) -> None:
             "iam_authentication": False,
         },
         replace={"allow": False, "confirm": stage.target},
-        users=[{"name": "app", "secret": f"{stage.target}/other"}, {"name": "oncall", "iam": True}],
+        users=[
+            {"name": "app", "secret": f"{stage.target}/other"},
+            {"name": "oncall", "iam": True},
+            {"name": "postgres", "secret": f"{stage.target}/postgres"},
+            {"name": "former", "secret": f"{stage.target}/former", "valid_until": "2020-01-31T00:00:00+01:00"},
+        ],
     )
     told = problems(stage)
     for sentence in (
@@ -218,6 +223,8 @@ def test_everything_that_would_fail_late_is_told_at_once(stage: Stage) -> None:
         "has deletion protection: set replace.protection to lift",
         f"the secret {stage.target}/other is for the user else, not for app",
         "the user oncall logs in with IAM, which is off",
+        "the user postgres is the master user, whose password RDS manages: leave it out",
+        "the user former: valid_until, 2020-01-31 00:00 +01:00, has passed: nobody could log in as it",
     ):
         assert sentence in told
 

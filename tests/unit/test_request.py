@@ -114,6 +114,8 @@ def test_a_request_survives_its_own_document(text: str) -> None:
         (changed("target", tags={"int": 1}), "target.tags.int", "text, in quotes"),
         (changed(users=[{"name": "", "iam": True}]), "users[0].name", "text that is not empty"),
         (changed(users=[{"name": "u", "secret": "a b"}]), "users[0].secret", "a secret's name: 1 to 512 letters"),
+        (changed(users=[{"name": "u", "iam": True, "roles": ["rds_iam"]}]), "users[0].roles[0]", "iam: true in its"),
+        (changed(users=[{"name": "u", "iam": True, "roles": ["u"]}]), "users[0]", "roles other than the user itself"),
         (
             changed(users=[{"name": "u", "secret": "s", "valid_until": "2027-01-31"}]),
             "users[0].valid_until",

@@ -76,7 +76,8 @@ def examine(request: RestoreRequest, world: World) -> Findings:
         problems.extend(_about_groups(rds, shape))
         problems.extend(_about_instances(rds, shape, request.target.cluster))
         problems.extend(_about_settings(request, shape, snapshot))
-    problems.extend(about_database(request, world, origin.engine if origin else None))
+    master = source.master_user if source else None
+    problems.extend(about_database(request, world, origin.engine if origin else None, master))
     return Findings(
         source=source,
         snapshot=snapshot,
