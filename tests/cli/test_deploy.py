@@ -140,6 +140,8 @@ def test_a_schedule_stays_until_its_request_gets_another(
     added = {change["name"] for change in made.document["changes"] if change["type"] == "AWS::Scheduler::Schedule"}
     assert len(added) == 1
     assert deploy(code, "--stack", deployed, "--yes", "--json").document["changes"] == []
+    narrowed = deploy(code, "--stack", deployed, *patterns(target="shop-staging"), typed="n\n")
+    assert "Note: the schedule refresh-staging stays, and orders-staging is not among the targets" in narrowed.out
     other = deploy(code, "--stack", deployed, "--schedule", f"rate(2 days)={file}", "--yes", "--json").document
     assert added <= {change["name"] for change in other["changes"] if change["effect"] == "changed"}
 

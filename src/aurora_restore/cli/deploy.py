@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from aurora_restore.cli import deploy_options as options
 from aurora_restore.cli.exits import ExitCode
 from aurora_restore.cli.options import DEFAULT_STACK, Json, Region, Stack
 from aurora_restore.cli.output import error_document, print_json, say, stdout
-from aurora_restore.cli.permitted import denied_clusters, denied_secrets
+from aurora_restore.cli.permitted import Denial, denied_clusters, denied_secrets
 from aurora_restore.cli.pipeline import reachable
 from aurora_restore.cli.reading import read_request
 from aurora_restore.cli.stack_report import print_changes, progress_for
@@ -38,11 +38,12 @@ from aurora_restore.cloudformation.deploying import (
     with_schedules,
     withdraw,
 )
-from aurora_restore.cloudformation.freshness import Resource, scheduled
+from aurora_restore.cloudformation.freshness import Resource, kept_schedules, scheduled
 from aurora_restore.cloudformation.next_steps import next_steps
 from aurora_restore.cloudformation.parameters import check_stack_name, parameters
 from aurora_restore.cloudformation.patterns import cautions, check_patterns
 from aurora_restore.cloudformation.readiness import Way, watch_command, way_to_deploy
+from aurora_restore.cloudformation.schedules import request_of
 from aurora_restore.errors import RequestError
 from aurora_restore.request import RestoreRequest
 
@@ -152,17 +153,14 @@ def _scheduled(written: list[str]) -> tuple[dict[str, Resource], dict[str, Resto
 
 def _check_scheduled(requests: Mapping[str, RestoreRequest], chosen: Mapping[str, str]) -> None:
     """Refuse a request that the functions' roles would be denied: it would fail again and again, and by night."""
-    secrets = chosen.get("SecretPattern") or f"{chosen['TargetPattern']}/*"
-    denials = [
-        denial.problem(file)
-        for file, request in requests.items()
-        for denial in (
-            *denied_clusters(request, chosen["SourcePattern"], chosen["TargetPattern"]),
-            *denied_secrets(request, secrets),
-        )
-    ]
+    denials = [denial.problem(file) for file, request in requests.items() for denial in _denials(request, chosen)]
     if denials:
         raise RequestError(denials, origin="the schedule")
+
+
+def _denials(request: RestoreRequest, chosen: Mapping[str, str]) -> Iterator[Denial]:
+    yield from denied_clusters(request, chosen["SourcePattern"], chosen["TargetPattern"])
+    yield from denied_secrets(request, chosen.get("SecretPattern") or f"{chosen['TargetPattern']}/*")
 
 
 def _place(region: str | None) -> Place:
@@ -216,15 +214,20 @@ def _deploy(wish: Wish, place: Place, console: Console) -> None:
     if proposal is None:
         _report_nothing(wish, place, console)
         return
-    for caution in _notes(chosen):
+    notes = [*cautions(chosen["SourcePattern"], chosen["TargetPattern"]), *_about_kept(wish, before, chosen)]
+    for caution in notes:
         console.print(f"Note: {caution}", soft_wrap=True)
     _agree(wish, place, proposal, way, console)
     ended = _execute(wish, place, proposal, console)
-    _report(wish, place, proposal, ended, console)
+    _report(wish, place, proposal, ended, notes, console)
 
 
-def _notes(chosen: Mapping[str, str]) -> list[str]:
-    return list(cautions(chosen["SourcePattern"], chosen["TargetPattern"]))
+def _about_kept(wish: Wish, before: Mapping[str, Any], chosen: Mapping[str, str]) -> Iterator[str]:
+    """Yield what the schedules that stay would be denied, when the patterns have become other ones."""
+    kept = kept_schedules(before.get("Resources", {}), wish.schedules).values()
+    for request in filter(None, map(request_of, kept)):
+        for denial in _denials(request, chosen):
+            yield f"the schedule {request.name} stays, and {denial.name} {denial.why}"
 
 
 def _clear_away(wish: Wish, place: Place, found: FoundStack, console: Console) -> None:
@@ -315,12 +318,13 @@ def _report_nothing(wish: Wish, place: Place, console: Console) -> None:
         print_json({"stack": wish.stack, "region": place.region, "status": status, "changes": []})
 
 
-def _report(wish: Wish, place: Place, proposal: Proposal, ended: FoundStack, console: Console) -> None:
+def _report(
+    wish: Wish, place: Place, proposal: Proposal, ended: FoundStack, notes: list[str], console: Console
+) -> None:
     steps = list(next_steps(ended, place.region))
     if wish.as_json:
         changes = [change.document() for change in proposal.changes]
         document = {"stack": ended.name, "region": place.region, "status": ended.status, "arn": ended.arn}
-        notes = _notes(ended.parameters)
         print_json({**document, "changes": changes, "notes": notes, "outputs": ended.outputs, "next": steps})
         return
     console.print(f"\nThe stack {ended.name} is deployed. Now:", soft_wrap=True)

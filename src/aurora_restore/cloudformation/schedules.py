@@ -6,6 +6,7 @@ It refers to what every deployment's template has: StateMachine, ScheduleGroup, 
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from aurora_restore.errors import Problem, RequestError
@@ -65,6 +66,15 @@ def _start(request: RestoreRequest) -> str:
     # "${!x}" is how Fn::Sub is told to leave "${x}" alone: a request may hold one.
     document = json.dumps(request.document()).replace("${", "${!")
     return json.dumps({"StateMachineArn": "${StateMachine}", "Name": f"{request.name}-{_EACH_TIME}", "Input": document})
+
+
+def request_of(schedule: Mapping[str, Any]) -> RestoreRequest | None:
+    """Return the request that a schedule of a stack starts, or None where it is not one of this version's."""
+    try:
+        start = json.loads(schedule["Properties"]["Target"]["Input"]["Fn::Sub"].replace("${!", "${"))
+        return RestoreRequest.parse(json.loads(start["Input"]))
+    except (KeyError, TypeError, ValueError, RequestError):
+        return None
 
 
 def _names_days_once(expression: str) -> bool:
