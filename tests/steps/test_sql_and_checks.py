@@ -75,7 +75,7 @@ def test_a_file_that_fails_keeps_everybody_out(usable: Stage) -> None:
     assert [role.opens for role in usable.database.roles.values()] == [False]
     usable.fail(failed.value)
     (message,) = usable.messages()
-    assert "The users of the request are let in when all SQL files are run: not yet." in message["text"]
+    assert "Its users cannot log in yet: they are let in when all SQL files have run." in message["text"]
     assert "can log in to it" not in message["text"]
     usable.database.contents["other"].refused.clear()
     usable.execution = f"{usable.operation_id}.2"

@@ -89,7 +89,7 @@ def _about_database(operation: Operation) -> Iterator[str]:
     if operation.database_work.opened:
         yield "The new cluster stands, and the users of the request can log in to it."
     else:
-        yield "The new cluster stands. The users of the request are let in when all SQL files are run: not yet."
+        yield "The new cluster stands. Its users cannot log in yet: they are let in when all SQL files have run."
     ran = [script.file for script in operation.database_work.scripts]
     if operation.wanted.sql:
         yield f"SQL files that were run: {', '.join(ran) or 'none'}, of {len(operation.wanted.sql)}."
