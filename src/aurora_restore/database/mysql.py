@@ -122,8 +122,8 @@ class MySQL:
 
         def interrupt(connection_id: int) -> None:
             # A user may end statements of its own, but with connection_limit: 1 has no connection left for it.
-            killer = master or login
-            with open_connection(self._connect, endpoint, killer) as other, our_errors(endpoint, "end a statement"):
+            # With its roles: the right to end others' is one of the master's.
+            with self._open(endpoint, master or login) as other, our_errors(endpoint, "end a statement"):
                 other.query(f"KILL QUERY {connection_id:d}")
 
         with open_connection(self._connect, endpoint, login, database or None, for_user=True) as connection:

@@ -33,13 +33,16 @@ _UNREACHABLE = frozenset(
     {
         CR.CR_CONN_HOST_ERROR, CR.CR_CONNECTION_ERROR, CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST,
         CR.CR_SERVER_LOST_EXTENDED, CR.CR_UNKNOWN_HOST, ER.CON_COUNT_ERROR, ER.SERVER_SHUTDOWN,
+        4031,  # disconnected because of inactivity
     }
 )  # fmt: skip
+_READS_ONLY = "an instance that only reads at the moment"
 _BUSY = {
     ER.LOCK_WAIT_TIMEOUT: "a lock that somebody else holds",
     ER.LOCK_DEADLOCK: "a deadlock",
     # Right after a failover: the endpoint still leads to what was the writer.
-    ER.OPTION_PREVENTS_STATEMENT: "an instance that only reads at the moment",
+    ER.OPTION_PREVENTS_STATEMENT: _READS_ONLY,
+    1836: _READS_ONLY,
 }
 # More connections than the user may have at once, by its own limit or by the server's for all.
 _TOO_MANY = frozenset({ER.TOO_MANY_USER_CONNECTIONS, ER.USER_LIMIT_REACHED})

@@ -68,7 +68,8 @@ MYSQL = Dialect(
     session=(
         "SET ROLE ALL",
         LIMITS,
-        "SET SESSION max_execution_time = 0, transaction_read_only = 0",
+        "SET SESSION max_execution_time = 0",
+        "SET SESSION TRANSACTION READ WRITE",
     ),
     accounts=(
         "SELECT *, account_locked = 'Y' AND authentication_string = '' AND password_expired = 'Y' AS is_role"

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pymysql
 import pytest
 from pymysql.connections import Connection
 
 from aurora_restore.database.engine import DesiredState, DesiredUser, Endpoint, Login
+from aurora_restore.database.mysql_connection import statement_failure
 from aurora_restore.database.tls import Tls
 from aurora_restore.embedded.certificates import certificates_in
-from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError
+from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError, NotReadyError
 from tests.database.mysql.conftest import Database, engine, grant, login, user
 
 DESIRED = DesiredState(
@@ -91,6 +93,15 @@ def test_an_endpoint_without_a_server_is_unreachable() -> None:
         nobody = Endpoint("127.0.0.1", listener.getsockname()[1])
     with pytest.raises(DatabaseUnreachableError, match="does not answer"):
         engine().plan(nobody, Login("dba", "testing"), DESIRED)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(4031, DatabaseUnreachableError), (1290, NotReadyError), (1836, NotReadyError)]
+)
+def test_what_passes_by_itself_is_tried_again(code: int, kind: type[Exception]) -> None:
+    """Aurora's: sent away while nothing was asked, and an endpoint that leads to a reader right after a failover."""
+    said = statement_failure(pymysql.OperationalError(code, "said"), Endpoint("127.0.0.1", 1), "change its users")
+    assert isinstance(said, kind)
 
 
 def test_a_server_that_proves_who_it_is_is_spoken_to(restored: Database) -> None:

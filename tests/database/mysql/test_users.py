@@ -269,6 +269,15 @@ def test_any_name_is_only_a_name(restored: Database) -> None:
     assert restored.logins() == ("dba", "other")
 
 
+def test_names_are_quoted_whatever_the_server_takes_for_quotes_and_escapes(restored: Database) -> None:
+    """sql_mode is the parameter group's: a backslash may escape, or be a character; double quotes may be a name's."""
+    restored.admin("SET GLOBAL sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES'")
+    users = [user(name, grant("readonly")) for name in (HOSTILE, "\\' OR 1=1; --", 'quo"te', "back\\")]
+    restored.apply(*users)
+    assert restored.apply(*users) == []
+    assert restored.logins() == tuple(sorted(("dba", *(one.name for one in users))))
+
+
 def test_who_and_what_was_renamed_is_what_it_is_called_now(restored: Database) -> None:
     """Names are looked up anew in each run: a renamed user is somebody else, and closed."""
     users = (user("tester", grant("readonly")), user("keeper", grant(privileges=["DELETE"], database="shop")))
