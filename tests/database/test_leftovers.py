@@ -1,15 +1,17 @@
 """What came with production's data and acts by itself: stopped before anything else, once, unless it is kept."""
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, LiteralString
 
+import psycopg
 import pytest
 
 from aurora_restore.database.engine import ChangeKind, DesiredState
 from aurora_restore.database.postgresql import PostgreSQL
 from aurora_restore.database_request import Leftover
-from aurora_restore.errors import DatabaseRefusedError
-from tests.database.conftest import CRON_LIBRARY, Database, grant, user
+from aurora_restore.errors import DatabaseRefusedError, NotReadyError
+from tests.database.conftest import CRON_LIBRARY, PRODUCTION_PASSWORD, Database, grant, login, user
 
 # RDS lets rds_superuser drop slots by a change of its own to PostgreSQL, and change all jobs; here it is the attribute
 # REPLICATION, and a policy.
@@ -124,6 +126,25 @@ def test_one_that_the_master_may_not_stop_is_an_error_that_names_keep(lively: Da
     assert lively.logins() == (lively.master.user,)
     assert _states(lively) == {**_stopped(lively), Leftover.SUBSCRIPTIONS: [("from Prod", True, "of_staging")]}
     lively.apply(user("tester"), leftovers=frozenset({Leftover.SUBSCRIPTIONS}))
+
+
+def test_a_lock_of_production_s_keeps_no_login_open(lively: Database) -> None:
+    """The session that holds it ends with its login, so that the next call goes on; the first one only says so."""
+
+    def impatient(**parameters: Any) -> psycopg.Connection:
+        options = parameters["options"].replace("lock_timeout=30000", "lock_timeout=1")
+        return psycopg.Connection.connect(**{**parameters, "options": options})
+
+    with closing(lively.connect(login("app", PRODUCTION_PASSWORD))) as session:
+        session.autocommit = False
+        session.execute("DROP USER MAPPING FOR app SERVER warehouse")
+        with pytest.raises(NotReadyError, match="a lock that somebody else holds"):
+            PostgreSQL(impatient).apply(lively.endpoint, lively.master, DesiredState((user("tester"),)))
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("SELECT 1")
+    assert lively.logins() == (lively.master.user,)
+    lively.apply(user("tester"))
+    assert _states(lively) == _stopped(lively)
 
 
 def test_a_slot_that_somebody_reads_from_is_dropped_too(lively: Database) -> None:

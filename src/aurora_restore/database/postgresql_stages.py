@@ -12,7 +12,9 @@ from psycopg import sql
 from aurora_restore.database.engine import Change, Endpoint, Login, TimeLeft
 from aurora_restore.database.postgresql_actions import Action, Unit
 from aurora_restore.database.postgresql_connection import Connect, PgConnection, open_connection, our_errors
-from aurora_restore.errors import DatabaseRefusedError
+from aurora_restore.errors import DatabaseRefusedError, NotReadyError
+
+_Failure = DatabaseRefusedError | NotReadyError
 
 # Also where each statement takes fifty times as long as on a laptop.
 STATEMENTS_A_STAGE = 500
@@ -62,26 +64,37 @@ def run_stages(
 ) -> Iterator[Stage]:
     """Run the stages and yield each that is done: all of them, or until the time is up, but always the first.
 
-    A refusal ends it, but only after all those that close something.
+    A failure ends it, but only after all those that close something: whoever holds the lock that one of them waits for
+    may be somebody whose sessions another one ends.
     """
-    refusals: list[DatabaseRefusedError] = []
+    failures: list[_Failure] = []
+
+    def goes_on(stage: Stage) -> bool:
+        if failures and not stage.closes:
+            return False
+        refused = any(isinstance(one, DatabaseRefusedError) for one in failures)
+        return refused or stage is stages[0] or time_left() >= 0
+
     for database, group in groupby(stages, key=attrgetter("database")):
-        if not refusals and stages[0].database != database and time_left() < 0:
-            return
+        of_database = list(group)
+        if not goes_on(of_database[0]):
+            break
         with closing(open_connection(connect, endpoint, master, database)) as connection:
-            for stage in group:
-                if refusals and not stage.closes:
-                    raise refusals[0]
-                if not refusals and stage is not stages[0] and time_left() < 0:
-                    return
+            for stage in of_database:
+                if not goes_on(stage):
+                    break
                 try:
                     _run(connection, endpoint, stage)
-                except DatabaseRefusedError as refusal:
-                    refusals.append(refusal)
+                except (DatabaseRefusedError, NotReadyError) as failure:
+                    failures.append(failure)
                 else:
                     yield stage
-    if refusals:
-        raise refusals[0]
+    if failures:
+        raise _gravest(failures)
+
+
+def _gravest(failures: Sequence[_Failure]) -> _Failure:
+    return next((one for one in failures if isinstance(one, DatabaseRefusedError)), failures[0])
 
 
 def _run(connection: PgConnection, endpoint: Endpoint, stage: Stage) -> None:
