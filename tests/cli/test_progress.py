@@ -20,7 +20,8 @@ from aurora_restore.store.journal import Journal, Store
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ID = "nightly-1"
-LONG = "the snapshot rds:orders-prod-2026-11-23-02-09 is good and will be copied, as it is in another region" * 2
+NAME = "aurora-restore-copy-orders-staging-with-a-long-name-4f9a1c2b3d4e"
+LONG = f"the snapshot {NAME}, is good and will be copied, because it is in us-east-1 and the target in us-west-2"
 
 
 @dataclass
@@ -164,6 +165,7 @@ def test_on_a_terminal_the_table_fits_the_screen_until_it_ends_and_then_says_all
     assert all(step in frames[-1] for step in Step)
     assert "…" in frames[-2]
     assert "…" not in frames[-1]
+    assert frames[-1].split().count(f"{NAME},") == 1, "it is not broken, however long"
     assert max(len(frame.splitlines()) for frame in frames[:-1]) < 24
     lines = [line for frame in frames for line in frame.split("\x1b[2K")[0].splitlines()]
     assert max(map(len, lines)) <= 80

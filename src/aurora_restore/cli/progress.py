@@ -142,9 +142,9 @@ class LiveTable:
     def __init__(self, console: Console) -> None:
         """Take the terminal."""
         self._console = console
-        self._live: Live = Live(console=console, auto_refresh=False)
+        self._live: Live = Live(console=console, auto_refresh=False, transient=True)
         self._table: Table | Text = Text("waiting for the first step to begin")
-        self._whole: Table | Text = self._table
+        self._shown: tuple[Operation, datetime] | None = None
         self._warning = ""
 
     def __enter__(self) -> Self:
@@ -154,15 +154,15 @@ class LiveTable:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Leave the whole of the last table standing."""
-        # Not drawn here: stop draws it once more, and then it may be longer than the screen.
-        self._live.update(self._whole)
+        """Leave the steps standing, all of them and all that they say: it may be longer than the screen now."""
         self._live.stop()
+        if self._shown is not None:
+            print_steps(self._console, *self._shown)
 
     def show(self, operation: Operation, now: datetime) -> None:
         """Draw the table anew."""
-        self._table = steps_table(operation, now, brief=True)
-        self._whole = steps_table(operation, now)
+        self._table = steps_table(operation, now)
+        self._shown = operation, now
         self._draw()
 
     def warn(self, sentence: str) -> None:
@@ -212,11 +212,10 @@ def rows(operation: Operation, now: datetime) -> Iterator[Row]:
             yield Row(step, record.verdict.status.value if record.verdict else "DONE", taken, reason)
 
 
-def steps_table(operation: Operation, now: datetime, *, brief: bool = False) -> Table:
-    """Return the nine steps as a table that reads at 80 columns: a long reason takes several lines.
+def steps_table(operation: Operation, now: datetime) -> Table:
+    """Return the nine steps as a table for a screen of 24 lines, on which it is drawn again and again.
 
-    ``brief`` cuts the reasons of steps that went well to one line, so that the table fits on a screen of 24 lines,
-    on which it is drawn again and again.
+    A long reason takes several lines at 80 columns; those of steps that went well are cut to one.
     """
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("Step", no_wrap=True)
@@ -226,14 +225,14 @@ def steps_table(operation: Operation, now: datetime, *, brief: bool = False) -> 
     for row in rows(operation, now):
         state = Text(row.state, style=_STYLES[row.state])
         whole_row = "dim" if row.state in {"", "SKIP"} else ""
-        is_cut = brief and row.state in {"DONE", "SKIP"}
+        is_cut = row.state in {"DONE", "SKIP"}
         reason = Text(row.reason, no_wrap=is_cut, overflow="ellipsis" if is_cut else "fold")
         table.add_row(row.step, state, row.taken, reason, style=whole_row)
     return table
 
 
 def print_steps(console: Console, operation: Operation, now: datetime) -> None:
-    """Print the nine steps for good: as the table, but that a name in a reason is never broken."""
+    """Print the nine steps for good: as the table, but whole, and no name in a reason is broken."""
     shown = list(rows(operation, now))
     width = max(len(row.taken) for row in shown)
     console.print(Text(f"{'Step':<18}  {'State':<7}  {'Time':>{width}}  Reason".rstrip(), style="bold"))
