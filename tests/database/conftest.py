@@ -243,11 +243,16 @@ def _ready_for_leftovers(servers: PostgresServers, database: Database) -> None:
 
 
 def _stand_in(directory: Path) -> sql.Literal:
-    """Write an extension with pg_cron's name, table and row security, and return the path on which it is found."""
+    """Write an extension with pg_cron's name, table and row security, and return the path on which it is found.
+
+    And one with pglogical's name.
+    """
     extensions = directory / "stand-in" / "extension"
     extensions.mkdir(parents=True)
-    (extensions / "pg_cron.control").write_text("default_version = '1.6'\nrelocatable = false\nschema = pg_catalog\n")
-    (extensions / "pg_cron--1.6.sql").write_text(_STAND_IN)
+    for name, text in {"pg_cron": _STAND_IN, "pglogical": "CREATE SCHEMA pglogical"}.items():
+        control = "default_version = '1.6'\nrelocatable = false\nschema = pg_catalog\n"
+        (extensions / f"{name}.control").write_text(control)
+        (extensions / f"{name}--1.6.sql").write_text(text)
     for path in (extensions.parent, extensions, *extensions.iterdir()):
         path.chmod(0o755)
     return sql.Literal(f"{extensions.parent}:$system")

@@ -158,6 +158,15 @@ def test_a_slot_that_somebody_reads_from_is_dropped_too(lively: Database) -> Non
     assert _states(lively)[Leftover.REPLICATION_SLOTS] == []
 
 
+def test_an_extension_that_replicates_in_its_own_way_is_remarked(restored: Database) -> None:
+    """Nobody may think that it was stopped."""
+    if restored.version < 180_000:
+        pytest.skip("before PostgreSQL 18 extensions have one place, where a test may not write")
+    restored.admin("CREATE EXTENSION pglogical", "shop")
+    remarks = PostgreSQL().remarks(restored.endpoint, restored.master, DesiredState(()))
+    assert any(one.startswith("the extension pglogical of database shop may replicate from") for one in remarks)
+
+
 def test_jobs_that_pg_cron_hides_are_remarked(lively: Database) -> None:
     """As it comes, pg_cron shows each its own jobs only; those of the locked out cannot run anyway."""
     if not _has_cron(lively):

@@ -61,7 +61,11 @@ class UserMapping:
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """What one database has of them. ``hides_jobs``: pg_cron shows the master none but its own."""
+    """What one database has of them.
+
+    ``hides_jobs``: pg_cron shows the master none but its own. ``replicators``: extensions that replicate in their own
+    way, of which we know no more than their names.
+    """
 
     database: str
     subscriptions: tuple[Subscription, ...] = ()
@@ -69,6 +73,7 @@ class Leftovers:
     jobs: tuple[CronJob, ...] = ()
     mappings: tuple[UserMapping, ...] = ()
     hides_jobs: bool = False
+    replicators: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,7 @@ _MAPPINGS = """
     JOIN pg_foreign_server AS s ON s.oid = m.srvid JOIN pg_roles AS r ON r.oid = s.srvowner
     ORDER BY server, "user"
 """
+_REPLICATORS = "SELECT extname FROM pg_extension WHERE extname IN ('pglogical', 'pgactive') ORDER BY extname"
 _HAS_CRON = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron')"
 _CRON_IS_OPEN = """
     SELECT CASE WHEN has_schema_privilege('cron', 'USAGE') THEN has_table_privilege('cron.job', 'SELECT') ELSE false END
@@ -116,7 +122,8 @@ def read_leftovers(connection: PgConnection) -> Leftovers:
     with connection.cursor(row_factory=class_row(UserMapping)) as mappings_cursor:
         mappings = tuple(mappings_cursor.execute(_MAPPINGS))
     jobs, hides_jobs = _read_jobs(connection)
-    return Leftovers(connection.info.dbname, subscriptions, slots, jobs, mappings, hides_jobs)
+    replicators = tuple(name for (name,) in connection.execute(_REPLICATORS))
+    return Leftovers(connection.info.dbname, subscriptions, slots, jobs, mappings, hides_jobs, replicators)
 
 
 def _read_jobs(connection: PgConnection) -> tuple[tuple[CronJob, ...], bool]:
@@ -226,6 +233,11 @@ def _remarks(cluster: Cluster, found: Leftovers, kept: frozenset[Leftover]) -> I
     for leftover, count in counts.items():
         if count and leftover in kept:
             yield f"{count} of production's {leftover} in database {found.database} stay as they came"
+    for name in found.replicators:
+        yield (
+            f"the extension {name} of database {found.database} may replicate from production or to it: it is not"
+            " stopped"
+        )
     if found.hides_jobs and Leftover.CRON_JOBS not in kept:
         yield (
             f"pg_cron of database {found.database} shows {cluster.master} none but its own jobs: those of others run on"
