@@ -37,6 +37,7 @@ from aurora_restore.database.mysql_server import Server, read_server, sessions_i
 from aurora_restore.database.mysql_session import MySQLSession
 from aurora_restore.database.scripts import Script
 from aurora_restore.database.tls import NO_BUNDLE, Tls
+from aurora_restore.database_request import Logins
 from aurora_restore.errors import DatabaseRefusedError, PreflightError
 
 # A killed session takes a moment to go.
@@ -70,6 +71,7 @@ class MySQL:
             plan = self._compare(connection, endpoint, desired)
             if not plan.changes:
                 return Applied(())
+            self._send_away(connection, endpoint, plan, desired, master)
             made: list[Change] = []
             for changes in self._carry_out(connection, endpoint, plan):
                 made.extend(changes)
@@ -177,10 +179,7 @@ class MySQL:
         What closes something goes on where a part of it is refused (I7), and the refusal is raised after it.
         """
         refusals: list[DatabaseRefusedError] = []
-        if plan.first:
-            # One of them may hold a lock that the statements would wait for. They are back in no time, but without it.
-            _kill_all(connection, endpoint, self._strangers(connection, endpoint, plan.may_stay))
-            yield from _run_all(connection, endpoint, plan.first, refusals)
+        yield from _run_all(connection, endpoint, plan.first, refusals)
         if plan.first or plan.sessions:
             # Whoever came in while the accounts were being closed is counted too.
             self._end_sessions(connection, endpoint, plan.may_stay)
@@ -188,6 +187,19 @@ class MySQL:
         if refusals:
             raise refusals[0]
         yield from _run(connection, endpoint, plan.rest)
+
+    def _send_away(
+        self, connection: MyConnection, endpoint: Endpoint, plan: Plan, desired: DesiredState, master: Login
+    ) -> None:
+        """End sessions before anything is changed, the master's included: it may be one by production's password (I7).
+
+        RDS replaces that password when one could log in by it already. And any of them may hold a lock that the changes
+        would wait for. Who may come in again is back in no time, but without it.
+        """
+        may_stay = plan.may_stay
+        if desired.logins is Logins.ONLY_LISTED:
+            may_stay -= {master.user}
+        _kill_all(connection, endpoint, self._strangers(connection, endpoint, may_stay))
 
     def _strangers(self, connection: MyConnection, endpoint: Endpoint, may_stay: frozenset[str]) -> list[int]:
         with our_errors(endpoint, "show its sessions"):

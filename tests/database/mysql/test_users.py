@@ -118,6 +118,17 @@ def test_sessions_of_the_closed_end_and_those_of_the_open_go_on(restored: Databa
         ends.ping(reconnect=False)
 
 
+def test_a_session_of_the_master_s_does_not_outlive_the_change(restored: Database) -> None:
+    """It may have been begun by production's password, before RDS replaced it. Who comes later may stay."""
+    early = restored.connect(restored.master)
+    restored.apply(user("tester"))
+    with pytest.raises(pymysql.MySQLError):
+        early.ping(reconnect=False)
+    later = restored.connect(restored.master)
+    assert restored.apply(user("tester")) == []
+    later.ping(reconnect=False)
+
+
 def test_sessions_of_names_that_differ_by_a_capital_or_an_accent_are_told_apart(restored: Database) -> None:
     """MySQL's accounts differ by them, and its list of processes does not."""
     for name in ("Tester", "tëster"):
