@@ -33,7 +33,8 @@ def refused(world: World, folder: Path, *options: str, name: str = "refused") ->
 
 def test_an_operation_is_run_watched_and_told_to_its_end(world: World, folder: Path) -> None:
     """A line for each change, then what a person wants to know; exit 0."""
-    answer = run(world, folder, name="whole")
+    hostile = {"name": "a\x1b[2Jb; DROP ROLE c", "secret": "orders-staging/hostile"}
+    answer = run(world, folder, name="whole", users=[*sample.request()["users"], hostile])
     assert (answer.code, answer.err) == (0, "")
     assert "\x1b" not in answer.out
     for step in Step:
@@ -52,6 +53,9 @@ def test_an_operation_is_run_watched_and_told_to_its_end(world: World, folder: P
     assert "an unbroken chain" in audit.out
     assert "DeleteDBCluster (about to)" in audit.out
     assert "  - staging_app is created and logs in with" in audit.out, "each change to the users has a line"
+    assert r"  - a\x1b[2Jb; DROP ROLE c is created" in audit.out, "whatever a user's name would have a terminal do"
+    assert r"a\x1b[2Jb; DROP ROLE c: arn:" in shown.out
+    assert "\x1b" not in shown.out + audit.out
 
 
 @pytest.mark.parametrize("columns", ["40", "60", "80"])

@@ -82,6 +82,6 @@ def _print(console: Console, events: Sequence[AuditEvent]) -> None:
 
 
 def _details(event: AuditEvent) -> list[str]:
-    """Return an event's detail: one line, or one for each change to the users, who may be hundreds."""
-    changes = event.detail.split("; ") if event.action == "SetupUsers" else []
-    return [f"- {change}" for change in changes] if len(changes) > 1 else [event.detail]
+    """Return an event's detail: one line, or a list, such as the changes to hundreds of users."""
+    lines = event.detail.split("\n")
+    return [f"- {line}" for line in lines] if len(lines) > 1 else lines

@@ -53,9 +53,15 @@ def print_wrapped(console: Console, text: str, indent: int, *, hang: int = 0, st
         console.print(Text(" " * (indent + (hang if number else 0)) + line, style=style), soft_wrap=True)
 
 
+def escaped(text: str) -> str:
+    """Return a text without signs that a terminal obeys: the name of a user in a database may hold any."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
 def _within(text: str, width: int) -> list[str]:
     # One line at least; a longer word makes a longer line, which the terminal breaks.
-    return wrap(text, max(width, _NARROWEST), break_long_words=False, break_on_hyphens=False) or [""]
+    plain = escaped(text.replace("\n", " "))
+    return wrap(plain, max(width, _NARROWEST), break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def say(sentence: str) -> None:

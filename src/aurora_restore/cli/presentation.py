@@ -6,7 +6,7 @@ from datetime import datetime
 from rich.console import Console
 from rich.text import Text
 
-from aurora_restore.cli.output import print_wrapped
+from aurora_restore.cli.output import escaped, print_wrapped
 from aurora_restore.cli.progress import print_steps
 from aurora_restore.operation import Operation
 from aurora_restore.steps.advice import what_to_do
@@ -141,7 +141,7 @@ def _print_failure(console: Console, operation: Operation) -> None:
     if failure is None:
         return
     console.print(Text(f"Failed in {failure.step or 'the execution'}: {failure.error}", style="bold red"))
-    _sentences(console, failure.message.splitlines())
+    _sentences(console, failure.message.split("\n"))
     console.print(Text("What stands now", style="bold"))
     _sentences(console, standing(operation))
     console.print(Text("What to do", style="bold"))
@@ -150,7 +150,7 @@ def _print_failure(console: Console, operation: Operation) -> None:
 
 def _field(console: Console, label: str, value: str) -> None:
     # The terminal wraps it, not we: a name that is longer than the line can be copied whole.
-    console.print(Text.assemble((f"{label:<{_LABEL_WIDTH}}", "bold"), value), soft_wrap=True)
+    console.print(Text.assemble((f"{label:<{_LABEL_WIDTH}}", "bold"), escaped(value)), soft_wrap=True)
 
 
 def _sentences(console: Console, sentences: Iterable[str]) -> None:

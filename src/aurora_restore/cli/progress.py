@@ -12,7 +12,7 @@ from rich.text import Text
 
 from aurora_restore.aws.door import Answer
 from aurora_restore.aws.executions import Executions
-from aurora_restore.cli.output import print_beside
+from aurora_restore.cli.output import escaped, print_beside
 from aurora_restore.clock import Clock
 from aurora_restore.errors import FailedByAwsError, TransientError
 from aurora_restore.operation import Operation, Step, StepStatus
@@ -202,7 +202,7 @@ def rows(operation: Operation, now: datetime) -> Iterator[Row]:
         until = record.ended_at or operation.ended_at or now
         # Another machine's clock may be behind the account's: better no duration than a negative one.
         taken = duration(until - record.started_at) if until >= record.started_at else ""
-        reason = record.verdict.reason if record.verdict else ""
+        reason = escaped(record.verdict.reason) if record.verdict else ""
         if failed and operation.failure is not None:
             yield Row(step, "FAILED", taken, operation.failure.error)
         elif record.ended_at is None:

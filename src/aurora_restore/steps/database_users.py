@@ -173,13 +173,15 @@ def _desired_user(user: User, secret: UserSecret | None, *, opens: bool) -> Desi
 
 
 def _announce(site: Site, sentences: Iterable[str]) -> None:
-    """Write down every change before the first is made (I5), in as many events as it takes."""
+    """Write down every change before the first is made (I5), a line each, in as many events as it takes."""
     part: list[str] = []
     size = 0
     for sentence in sentences:
-        if part and size + len(sentence.encode()) > _LARGEST_DETAIL_BYTES:
-            site.journal.intend("SetupUsers", site.cluster_arn, "; ".join(part))
+        # A name may hold anything: in a line of its own it would pass for a change.
+        line = sentence.replace("\n", "\\n")
+        if part and size + len(line.encode()) > _LARGEST_DETAIL_BYTES:
+            site.journal.intend("SetupUsers", site.cluster_arn, "\n".join(part))
             part, size = [], 0
-        part.append(sentence)
-        size += len(sentence.encode())
-    site.journal.intend("SetupUsers", site.cluster_arn, "; ".join(part))
+        part.append(line)
+        size += len(line.encode())
+    site.journal.intend("SetupUsers", site.cluster_arn, "\n".join(part))
