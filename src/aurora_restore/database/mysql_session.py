@@ -28,11 +28,13 @@ _MARK = (
     " ON DUPLICATE KEY UPDATE done = GREATEST(done, VALUES(done))"
 )
 _IS_DONE = "SELECT 1 FROM aurora_restore.progress WHERE operation_id = %s AND number = %s AND done >= %s"
-# With a limit of its own: the server's, sql_select_limit, may be one row.
-_PLACES = (
-    "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'aurora_restore'"
-    " ORDER BY TABLE_NAME = 'progress' DESC LIMIT 2"
+# With limits of their own: the server's, sql_select_limit, may be one row.
+_PLACES = "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'aurora_restore' LIMIT 2"
+_COLUMNS = (
+    "SELECT COLUMN_NAME AS name FROM information_schema.COLUMNS"
+    " WHERE TABLE_SCHEMA = 'aurora_restore' AND TABLE_NAME = 'progress' LIMIT 10"
 )
+_OURS = {"operation_id", "number", "done"}
 _TABLE = (
     "SELECT TABLE_SCHEMA AS place, TABLE_NAME AS name FROM information_schema.TABLES"
     " WHERE TABLE_SCHEMA = COALESCE(%s, DATABASE()) AND TABLE_NAME = %s"
@@ -87,11 +89,11 @@ class MySQLSession:
     def forget(self) -> None:
         """See ``Session.forget``."""
         with self._marking():
-            found = {row["name"] for row in rows(self._connection, _PLACES)}
-            if "progress" not in found:
+            if not self._is_marked():
                 return
             # The database may hold what somebody else has put there.
-            doomed = "DATABASE aurora_restore" if len(found) == 1 else "TABLE aurora_restore.progress"
+            alone = len(rows(self._connection, _PLACES)) == 1
+            doomed = "DATABASE aurora_restore" if alone else "TABLE aurora_restore.progress"
             self._connection.query(f"DROP {doomed}")
 
     def answer(self, query: str, timeout_s: float) -> Answer:
@@ -119,7 +121,13 @@ class MySQLSession:
                     self._connection.query(statement)
 
     def _is_marked(self) -> bool:
-        return any(row["name"] == "progress" for row in rows(self._connection, _PLACES))
+        columns = {row["name"] for row in rows(self._connection, _COLUMNS)}
+        if columns and columns != _OURS:
+            raise DatabaseRefusedError(
+                f"{self._endpoint} has a table aurora_restore.progress already, which is not the pipeline's",
+                advice="The pipeline needs the name for its marks: rename the table in the source",
+            )
+        return bool(columns)
 
     def _is_done(self, mark: Mark) -> bool:
         with self._marking():

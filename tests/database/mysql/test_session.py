@@ -113,6 +113,15 @@ def test_what_a_cluster_s_settings_do_to_sessions_loses_no_mark_and_nobody_s_tab
     assert restored.query(restored.master, "SHOW TABLES", "aurora_restore") == [("mine",)]
 
 
+def test_marks_are_not_written_into_somebody_else_s_table(restored: Database) -> None:
+    """It came with the data, and would go with the marks."""
+    restored.query(restored.master, "CREATE DATABASE aurora_restore", None)
+    restored.query(restored.master, "CREATE TABLE aurora_restore.progress (step TEXT, done INT, number INT)", None)
+    with pytest.raises(DatabaseRefusedError, match=r"aurora_restore\.progress already, which is not the pipeline's"):
+        run(restored, "DELETE FROM orders")
+    assert restored.query(restored.master, "SELECT COUNT(*) FROM orders") == [(3,)]
+
+
 def test_an_interruption_that_comes_too_late_meets_no_other_statement(restored: Database) -> None:
     """The statement ends by itself while the other connection is being opened: the next one is left alone."""
 
