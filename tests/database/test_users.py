@@ -1,5 +1,7 @@
 """Who can log in after step 7, and what becomes of the logins that came with production's data."""
 
+from contextlib import closing
+
 import psycopg
 import pytest
 
@@ -66,6 +68,19 @@ def test_sessions_of_the_locked_out_end(restored: Database) -> None:
             connection.execute("SELECT 1")
         connection.close()
     assert restored.apply(user("analyst")) == []
+
+
+def test_sessions_of_the_master_that_were_there_before_end(restored: Database) -> None:
+    """They may be by production's password, which RDS has replaced since; whoever comes after the change stays."""
+    with closing(restored.connect(restored.master)) as before:
+        restored.apply(user("tester"), logins=Logins.KEEP)
+        assert before.execute("SELECT 1").fetchone() == (1,)
+        restored.apply(user("tester"))
+        with pytest.raises(psycopg.OperationalError):
+            before.execute("SELECT 1")
+    with closing(restored.connect(restored.master)) as after:
+        assert restored.apply(user("tester")) == []
+        assert after.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_a_session_with_the_right_password_lives_on(restored: Database) -> None:

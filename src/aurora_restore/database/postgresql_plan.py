@@ -75,11 +75,11 @@ class Plan:
             yield Stage(database, _STOP_LEFTOVERS, leftovers.units, leftovers.doubts, closes=True)
         roles = self.roles
         yield Stage(MAINTENANCE_DATABASE, CHANGE_USERS, roles.close, roles.doubts, closes=True)
-        if roles.close or roles.session_changes:
+        if roles.close or roles.session_changes or roles.open:
             yield Stage(
                 MAINTENANCE_DATABASE,
                 CHANGE_USERS,
-                ends_sessions_of=roles.closed,
+                ends_sessions_of=roles.sent_away,
                 session_changes=roles.session_changes,
                 closes=True,
             )

@@ -1,6 +1,6 @@
 """Decide what has to happen to a server's roles. Pure: reads the cluster's state, returns statements and sentences.
 
-Order: ``close`` (commit), end the sessions of those in ``closed``, ``open`` (commit), ``join``. Whoever may not log in,
+Order: ``close`` (commit), end the sessions of those ``sent_away``, ``open`` (commit), ``join``. Whoever may not log in,
 or has another password from now on, loses the old way in before its sessions end, so that none can come back; and a
 user's new way in opens only after that. Killed between the two, the next run finds the role closed and goes on.
 """
@@ -31,7 +31,7 @@ class RolesPlan:
     """
 
     close: tuple[Unit, ...]
-    closed: frozenset[str]
+    sent_away: frozenset[str]
     session_changes: tuple[Change, ...]
     open: tuple[Action, ...]
     join: Unit
@@ -82,11 +82,12 @@ class _Roles:
     def plan(self) -> RolesPlan:
         problems = tuple(self._problems())
         if problems:
-            return RolesPlan((), frozenset(), (), (), (), frozenset(), frozenset(), problems, (), ())
+            nobody = frozenset[str]()
+            return RolesPlan((), nobody, (), (), (), nobody, frozenset(), problems, (), ())
         closed = (self.unlisted | self.unsettled) & self.cluster.roles.keys()
         return RolesPlan(
             close=(*((action,) for action in self._closings(closed)), *self.memberships.leavings()),
-            closed=frozenset(closed),
+            sent_away=frozenset(closed | self._master_before()),
             session_changes=tuple(self._session_changes(closed)),
             open=tuple(self._openings()),
             join=self.memberships.joinings(),
@@ -96,6 +97,13 @@ class _Roles:
             doubts=tuple(self._doubts()),
             remarks=tuple(self._remarks()),
         )
+
+    def _master_before(self) -> frozenset[str]:
+        """Return the master, of whom a session may be by production's password: RDS replaces it only after the start.
+
+        It is ended and not told of: nobody can tell it from those that we have just closed ourselves.
+        """
+        return frozenset({self.cluster.master} if self.desired.logins is Logins.ONLY_LISTED else ())
 
     def _is_to_be_locked_out(self, name: str) -> bool:
         listed = name in self.users or name in self.keep or self.cluster.belongs_to_rds(name)

@@ -62,18 +62,19 @@ def stages_of(database: str, doing: str, actions: Sequence[Action], doubts: tupl
 def run_stages(
     connect: Connect, endpoint: Endpoint, master: Login, stages: Sequence[Stage], time_left: TimeLeft
 ) -> Iterator[Stage]:
-    """Run the stages and yield each that is done: all of them, or until the time is up, but always the first.
+    """Run the stages and yield each that is done: all of them, or until the time is up, but never none that changes.
 
     A failure ends it, but only after all those that close something: whoever holds the lock that one of them waits for
     may be somebody whose sessions another one ends.
     """
     failures: list[_Failure] = []
+    changes: list[Change] = []
 
     def goes_on(stage: Stage) -> bool:
         if failures and not stage.closes:
             return False
         refused = any(isinstance(one, DatabaseRefusedError) for one in failures)
-        return refused or stage is stages[0] or time_left() >= 0
+        return refused or not changes or time_left() >= 0
 
     for database, group in groupby(stages, key=attrgetter("database")):
         of_database = list(group)
@@ -88,6 +89,7 @@ def run_stages(
                 except (DatabaseRefusedError, NotReadyError) as failure:
                     failures.append(failure)
                 else:
+                    changes += stage.changes
                     yield stage
     if failures:
         raise _gravest(failures)
