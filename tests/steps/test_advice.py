@@ -6,7 +6,7 @@ import pytest
 
 from aurora_restore.operation import Failure, Operation, OperationStatus, Step, StepRecord
 from aurora_restore.shape import ClusterShape
-from aurora_restore.steps.advice import what_to_do
+from aurora_restore.steps.advice import events_of, what_to_do
 
 SHAPE = ClusterShape(engine="e", engine_version="1", port=1, subnet_group="s", security_groups=())
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -92,3 +92,17 @@ def test_what_was_aborted_before_it_began_is_started_when_it_is_wanted() -> None
     """Nothing is left of it."""
     advice = what_to_do(failed("ExecutionAborted", begun=False).with_(status=OperationStatus.ABORTED))
     assert advice.startswith("Start the request again when it is wanted. ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "source"),
+    [
+        ("cluster", "orders-staging", "db-cluster"),
+        ("db", "orders-staging-1", "db-instance"),
+        ("cluster-snapshot", "rds:orders-prod-2026-11-22-03-10", "db-cluster-snapshot"),
+    ],
+)
+def test_why_rds_gave_up_is_asked_where_it_happened(kind: str, name: str, source: str) -> None:
+    """In the thing's own region, by the name that RDS's events have for its kind."""
+    advice = events_of(f"arn:aws:rds:us-west-2:123456789012:{kind}:{name}")
+    assert f"--region us-west-2 --source-type {source} --source-identifier {name} --duration 720" in advice

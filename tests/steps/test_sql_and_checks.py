@@ -267,7 +267,7 @@ def test_all_checks_that_do_not_hold_are_told_at_once_and_nothing_of_what_was_fo
         usable.call(USERS)
     assert failed.value.faults == (
         "the right shop: the query returned another value",
-        "table public.orders: it has 7 rows, and 1,000 are the least",
+        "table public.orders: it has 7 rows, and 1,000 must be there at least",
         "table gone: it does not exist",
         "orders are fresh: permission denied for table orders (SQLSTATE 42501)",
         "table public.orders: it does not exist",

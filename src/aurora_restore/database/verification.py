@@ -40,8 +40,12 @@ def _about_table(name: str, wanted: int, counted: int | None) -> Finding:
     if counted is None:
         return Finding(holds=False, sentence=f"{name}: it does not exist")
     if counted < wanted:
-        return Finding(holds=False, sentence=f"{name}: it has {counted:,} rows, and {wanted:,} are the least")
-    return Finding(holds=True, sentence=f"{name}: it has at least {wanted:,} rows" if wanted else f"{name}: it exists")
+        return Finding(holds=False, sentence=f"{name}: it has {_rows(counted)}, and {wanted:,} must be there at least")
+    return Finding(holds=True, sentence=f"{name}: it has at least {_rows(wanted)}" if wanted else f"{name}: it exists")
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} {'row' if count == 1 else 'rows'}"
 
 
 def _fault(check: Verification, answer: Answer) -> str | None:

@@ -78,6 +78,22 @@ _NOT_BEGUN_ADVICE: Final = _by_name(
 )
 
 
+# The kinds of things in RDS's ARNs, and what its events call them.
+_SOURCES: Final = {"cluster": "db-cluster", "db": "db-instance", "cluster-snapshot": "db-cluster-snapshot"}
+
+
+def events_of(arn: str) -> str:
+    """Return where a person sees why RDS has given something up: a cluster, an instance or a cluster's snapshot.
+
+    Half a day of events: without a duration RDS shows the last hour, and a restore may take longer.
+    """
+    _, _, _, region, _, kind, name = arn.split(":", 6)
+    return (
+        f"Look at why: aws rds describe-events --region {region} --source-type {_SOURCES[kind]}"
+        f" --source-identifier {name} --duration 720"
+    )
+
+
 def what_to_do(operation: Operation) -> str:
     """Return what a person does after an operation that did not succeed."""
     error = operation.failure.error if operation.failure is not None else ""

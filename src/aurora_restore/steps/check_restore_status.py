@@ -10,6 +10,7 @@ from aurora_restore.errors import ForeignResourceError, NotReadyError, RestoreFa
 from aurora_restore.operation import Operation, Restored, Verdict, require
 from aurora_restore.shape import AssociatedRole, ClusterShape, InstanceShape, Parameters
 from aurora_restore.statuses import Meaning
+from aurora_restore.steps.advice import events_of
 from aurora_restore.steps.world import World
 from aurora_restore.store.journal import Journal
 
@@ -131,10 +132,7 @@ def _about_cluster(cluster: Cluster) -> Move | None:
         case Meaning.WAIT:
             return Wait(f"the cluster is {cluster.status}")
         case Meaning.FAILED | Meaning.LEAVING | Meaning.STOPPED:
-            raise RestoreFailedError(
-                f"the cluster {name} is {cluster.status}",
-                advice=f"Look at why: aws rds describe-events --source-type db-cluster --source-identifier {name}",
-            )
+            raise RestoreFailedError(f"the cluster {name} is {cluster.status}", advice=events_of(cluster.arn))
 
 
 def _about_instances(shape: ClusterShape, instances: tuple[Instance, ...]) -> Move | None:
@@ -162,10 +160,8 @@ def _unready(instances: list[Instance]) -> Move | None:
             case Meaning.WAIT:
                 waiting.append(f"{instance.identifier} is {instance.status}")
             case Meaning.FAILED | Meaning.LEAVING | Meaning.STOPPED:
-                name = instance.identifier
                 raise RestoreFailedError(
-                    f"the instance {name} is {instance.status}",
-                    advice=f"Look at why: aws rds describe-events --source-type db-instance --source-identifier {name}",
+                    f"the instance {instance.identifier} is {instance.status}", advice=events_of(instance.arn)
                 )
     return Wait("; ".join(waiting)) if waiting else None
 

@@ -31,13 +31,17 @@ def verify_all(site: Site) -> Verdict | None:
 def _judge(site: Site) -> None:
     held, faults = site.work.checks, site.work.faults
     if not faults:
-        site.journal.note("VerifyData", site.cluster_arn, f"all {len(held)} checks hold: {'; '.join(held)}")
+        site.journal.note("VerifyData", site.cluster_arn, f"{_all(len(held))}: {'; '.join(held)}")
         return
     # Whoever resumes the operation wants to know it anew.
     forgotten = site.work.model_copy(update={"checks": (), "faults": ()})
     detail = f"{len(faults)} of {len(held) + len(faults)} checks do not hold: {'; '.join(faults)}"
     site.journal.note("VerifyData", site.cluster_arn, detail, database_work=forgotten)
     raise VerificationFailedError(faults)
+
+
+def _all(count: int) -> str:
+    return "the one check holds" if count == 1 else f"all {count} checks hold"
 
 
 def _keep(site: Site, finding: Finding) -> None:

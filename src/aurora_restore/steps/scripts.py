@@ -7,8 +7,8 @@ from aurora_restore.operation import ScriptRun, Verdict
 from aurora_restore.steps.database_site import Site
 
 _AFTER_FAILURE = (
-    "Where the database was wrong, mend it and resume: files that were run are not run again. Where the file was, "
-    "start the request anew"
+    "Where the file is wrong, correct it and start the request anew. Where the database is, mend it and resume: files "
+    "that were run are not run again"
 )
 
 

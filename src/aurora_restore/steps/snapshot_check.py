@@ -15,6 +15,7 @@ from aurora_restore.names import SnapshotRole
 from aurora_restore.operation import Failure, Operation, Step, Verdict, require
 from aurora_restore.request import RestoreRequest
 from aurora_restore.snapshots import TAKE_ONE_NOW, Snapshot, SnapshotStatus
+from aurora_restore.steps.advice import events_of
 from aurora_restore.steps.ending import end
 from aurora_restore.steps.preflight import Findings, copy_reason, examine
 from aurora_restore.steps.resuming import resume
@@ -174,5 +175,5 @@ def _wait_for(snapshot: Snapshot) -> Verdict:
         return Verdict.wait(f"the snapshot {snapshot.identifier} is {snapshot.progress_percent} % taken")
     raise SnapshotFailedError(
         f"RDS reports the snapshot {snapshot.identifier} as {snapshot.status}",
-        advice="Look at the source's events: aws rds describe-events --source-type db-cluster-snapshot",
+        advice=events_of(snapshot.arn),
     )
