@@ -533,7 +533,7 @@ def test_a_new_snapshot_that_fails_fails_the_operation(stage: Stage) -> None:
     stage.ask(source={"snapshot": "new"})
     name = snapshot_identifier(SnapshotRole.NEW, stage.operation_id, SOURCE)
     stage.aurora.fail_next("snapshot", name)
-    with pytest.raises(SnapshotFailedError, match=f"{name} as failed. Look at why: aws rds describe-events --region us-east-1"):
+    with pytest.raises(SnapshotFailedError, match=f"{name} as failed. Look at why: .* --region us-east-1"):
         stage.finish(CHECK)
 
 
