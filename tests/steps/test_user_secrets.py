@@ -253,3 +253,37 @@ def test_killed_at_any_call_it_comes_to_the_same_end(prepared: Callable[[Step | 
         assert labels(stage)[old] == ["AWSPREVIOUS"], killed
         check_promises(stage)
     assert killed == 14
+
+
+@pytest.mark.parametrize("value", [SPENT, OLD])
+@pytest.mark.parametrize("sql", [[], [{"file": "mask.sql", "text": "DELETE FROM cards"}]])
+def test_out_of_time_at_any_moment_it_comes_to_the_same_end(
+    prepared: Callable[[Step | None], Stage], value: str, sql: list[dict[str, str]]
+) -> None:
+    """The step is cut short where it asks how much time is left, and goes on at its next call. Counted."""
+    cut_short = 0
+    while True:
+        stage = prepared(Step.CHECK_RESTORE_STATUS)
+        given(stage, value)
+        with_users(
+            stage, {"name": "app", "secret": stage.secret}, {"name": "new", "secret": f"{stage.secret}/2"}, sql=sql
+        )
+        asked = 0
+
+        def time_left(enough: int = cut_short) -> float:
+            nonlocal asked
+            asked += 1
+            return 900 if asked <= enough + 1 else -1
+
+        stage.time_left = time_left
+        first = stage.call(USERS)
+        stage.time_left = None
+        if first["status"] == "DONE":
+            break
+        cut_short += 1
+        assert stage.call(USERS)["status"] == "DONE", cut_short
+        assert stage.database.roles["app"].password == password(stage), cut_short
+        assert all(role.opens for role in stage.database.roles.values()), cut_short
+        assert stage.operation().logins == ("app", "new", "postgres"), cut_short
+        assert len(labels(stage)) == 2, cut_short
+    assert cut_short == (8 if sql else 4)
