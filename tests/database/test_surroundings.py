@@ -87,10 +87,12 @@ def test_a_database_that_cannot_be_entered_keeps_no_login_open(restored: Databas
 
 
 def test_a_database_that_nobody_can_enter_is_left_and_told(restored: Database) -> None:
-    """An archive of production's with a connection limit of 0: nobody logs in to it, and nothing can run in it."""
+    """An archive of production's with a connection limit of 0: nobody logs in, nothing can run; a slot of it goes."""
+    restored.admin("ALTER ROLE dba REPLICATION")
+    restored.admin("SELECT pg_create_logical_replication_slot('to_archive', 'pgoutput')", "shop")
     restored.admin("ALTER DATABASE shop CONNECTION LIMIT 0; UPDATE pg_database SET datallowconn = false"
                    " WHERE datname = 'Große Daten'")  # fmt: skip
-    restored.apply(READER)
+    assert "the replication slot to_archive of shop is dropped" in restored.apply(READER)
     assert restored.apply(READER) == []
     remarks = PostgreSQL().remarks(restored.endpoint, restored.master, DesiredState((READER,)))
     for name in ("shop", "Große Daten"):

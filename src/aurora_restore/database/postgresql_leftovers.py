@@ -35,9 +35,13 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A replication slot of the database; physical ones are nobody's and taken for the maintenance database's."""
+    """A replication slot, with its database.
+
+    It can be dropped from any: where it has none, or none that lets anybody in, from the maintenance database.
+    """
 
     name: str
+    database: str
     is_active: bool
 
 
@@ -94,8 +98,11 @@ _SUBSCRIPTIONS = """
     ORDER BY name
 """
 _SLOTS = """
-    SELECT slot_name AS name, active AS is_active FROM pg_replication_slots
-    WHERE NOT temporary AND slot_name !~ '^rds' AND coalesce(database, %s) = current_database()
+    SELECT slot_name AS name, coalesce(s.database, current_database()) AS database, active AS is_active
+    FROM pg_replication_slots AS s LEFT JOIN pg_database AS d ON d.datname = s.database
+    WHERE NOT temporary AND slot_name !~ '^rds' AND current_database() =
+        CASE WHEN d.datallowconn AND d.datconnlimit NOT IN (0, -2) AND d.datname <> 'template1'
+        THEN d.datname ELSE %s END
     ORDER BY name
 """
 _MAPPINGS = """
@@ -151,7 +158,7 @@ def plan_leftovers(cluster: Cluster, found: Leftovers, kept: frozenset[Leftover]
     if Leftover.CRON_JOBS not in kept and found.jobs:
         units.append((_switching_off(found.jobs, found.database),))
     if Leftover.REPLICATION_SLOTS not in kept:
-        units += ((_dropping(one, cluster.version, found.database),) for one in found.slots)
+        units += ((_dropping(one, cluster.version),) for one in found.slots)
     if Leftover.USER_MAPPINGS not in kept:
         owners |= {one.owner for one in found.mappings}
         units += (_as_owner(cluster, one.owner, [_removing(one, found.database)]) for one in found.mappings)
@@ -190,7 +197,7 @@ def _switching_off(jobs: Sequence[CronJob], database: str) -> Action:
     return Action(statement, tuple(changes))
 
 
-def _dropping(one: Slot, version: int, database: str) -> Action:
+def _dropping(one: Slot, version: int) -> Action:
     """Drop the slot; if somebody reads from it, the reader goes first."""
     name = sql.Literal(one.name)
     drop = sql.SQL("SELECT pg_catalog.pg_drop_replication_slot({})").format(name)
@@ -200,7 +207,7 @@ def _dropping(one: Slot, version: int, database: str) -> Action:
             "SELECT pg_catalog.pg_terminate_backend(active_pid{}), pg_catalog.pg_drop_replication_slot(slot_name)"
             " FROM pg_catalog.pg_replication_slots WHERE slot_name OPERATOR(pg_catalog.=) {}"
         ).format(timeout if version >= _WAITING_TERMINATE else sql.SQL(""), name)
-    return Action(drop, (_change("", database, f"the replication slot {one.name} of {database} is dropped"),))
+    return Action(drop, (_change("", one.database, f"the replication slot {one.name} of {one.database} is dropped"),))
 
 
 def _removing(one: UserMapping, database: str) -> Action:
