@@ -6,6 +6,7 @@ import pytest
 
 from aurora_restore.database.engine import DesiredUser
 from aurora_restore.database_request import Logins
+from aurora_restore.errors import DatabaseRefusedError
 from tests.database.conftest import NEW_PASSWORD, PRODUCTION_PASSWORD, Database, grant, login, user
 
 READER = user("tester", grant("readonly"))
@@ -68,6 +69,18 @@ def test_whoever_joined_through_somebody_who_may_no_longer_let_others_in_stays(r
     assert restored.apply(user("analyst"), *reporters) == []
     members = "SELECT pg_has_role(name, 'reporting', 'USAGE') FROM unnest(ARRAY['migrator', 'app', 'analyst']) AS name"
     assert restored.admin(members) == [(True,), (True,), (False,)]
+
+
+def test_a_user_who_would_stay_rds_s_superuser_is_an_error(restored: Database) -> None:
+    """Since 16 whoever granted it has to revoke it: after an upgrade that is RDS. A remark would not be enough."""
+    _since_16(restored)
+    restored.admin("GRANT rds_superuser TO analyst")
+    with pytest.raises(DatabaseRefusedError, match="give the user another name, or leave it in rds_superuser by its"):
+        restored.apply(user("analyst", grant("readonly")))
+    assert restored.logins() == ("dba",)
+    mighty = DesiredUser("analyst", NEW_PASSWORD, roles=("rds_superuser",))
+    restored.apply(mighty)
+    assert restored.apply(mighty) == []
 
 
 def test_a_role_that_has_the_master_s_privileges_can_be_acted_for(restored: Database) -> None:

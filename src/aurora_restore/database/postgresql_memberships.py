@@ -45,7 +45,8 @@ class Memberships:
         for one in self._leaving_ones():
             by_grantor.setdefault(one.grantor if self._by_grantor else "", []).append(one)
         for grantor, leaving in by_grantor.items():
-            take, give_back = borrowing(self.cluster, {grantor} if grantor else ())
+            lends = grantor and self.cluster.can_act_as(grantor)
+            take, give_back = borrowing(self.cluster, {grantor} if lends else ())
             yield (*take, *(self._leaving(one) for one in leaving), *give_back)
 
     def iam_joining(self, user: DesiredUser) -> Iterator[Action]:
@@ -68,6 +69,13 @@ class Memberships:
         for role in sorted({role for user in self.users.values() for role in user.roles}):
             if role in self.cluster.roles and not self.cluster.can_grant(role):
                 yield f"{me} may not make anybody a member of {role}: run GRANT {role} TO {me} WITH ADMIN OPTION"
+
+        for one in self._to_end():
+            if self._is_grave(one) and not self._may_revoke(one):
+                yield (
+                    f"{one.member} is in the role {one.role} because {one.grantor} granted it, and {me} may not revoke"
+                    f" it: give the user another name, or leave it in {one.role} by its roles"
+                )
 
     def remarks(self) -> Iterator[str]:
         """Yield a sentence for each membership that is left because the master may not end it."""
@@ -135,6 +143,14 @@ class Memberships:
         return frozenset(name for name in self.cluster.roles if name.startswith("rds_"))
 
     def _is_revocable(self, one: Membership) -> bool:
+        # Tried nevertheless: a listed user with the master's power is no success, and RDS may allow more than is known.
+        return self._is_grave(one) or self._may_revoke(one)
+
+    def _is_grave(self, one: Membership) -> bool:
+        is_mighty = one.role in _DANGEROUS_ROLES | self.keep
+        return self._by_grantor and is_mighty and one.member in self.users and not self._is_wanted(one)
+
+    def _may_revoke(self, one: Membership) -> bool:
         if not self.cluster.can_grant(one.role):
             return False
         return not self._by_grantor or self.cluster.can_act_as(one.grantor)
