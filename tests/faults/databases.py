@@ -21,7 +21,7 @@ from aurora_restore.database.postgresql_script import read_script
 from aurora_restore.database.scripts import Script, Session
 from aurora_restore.database_request import Logins
 from aurora_restore.embedded.dataplane import MasterUser
-from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError
+from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError, PreflightError
 from tests.steps.sessions import Contents, FakeSession
 
 # RDS's own logins, of which no engine speaks.
@@ -46,6 +46,10 @@ class Databases:
     volumes: dict[str, Volume] = field(default_factory=dict)
     silent_for: int = 0
     refuses: str = ""
+    # What the request wants of a database that has no such thing, what cannot be stopped, and a statement of its SQL.
+    impossible: str = ""
+    unstoppable: str = ""
+    refused_sql: str = ""
     tried: set[str] = field(default_factory=set)
 
     # What the emulated Aurora asks
@@ -82,6 +86,8 @@ class Databases:
 
     def plan(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[Change, ...]:
         volume = self._enter(endpoint, master)
+        if self.impossible and desired.users:
+            raise PreflightError([self.impossible])
         wanted = _logins(desired)
         made = [
             Change(ChangeKind.CREATE_USER, name, None, f"the user {name} is made")
@@ -104,6 +110,8 @@ class Databases:
     ) -> Applied:
         planned = self.plan(endpoint, master, desired)
         volume = self._enter(endpoint, master)
+        if self.unstoppable and not desired.leftovers:
+            raise DatabaseRefusedError(self.unstoppable)
         staying = {
             name: password
             for name, password in volume.logins.items()
@@ -148,11 +156,16 @@ class Databases:
     ) -> Iterator[Session]:
         volume = self._enter(endpoint, login)
         contents = volume.contents.setdefault(database, Contents())
+        contents.refused = {self.refused_sql: "permission denied (SQLSTATE 42501)"} if self.refused_sql else {}
 
         def look(_: str) -> None:
             contents.watchers |= volume.logins.keys() - {volume.master}
 
         yield FakeSession(contents, login.user, look)
+
+    def mend(self) -> None:
+        """Let everything go well from now on."""
+        self.silent_for, self.refuses, self.impossible, self.unstoppable, self.refused_sql = 0, "", "", "", ""
 
     def passwords(self) -> set[str]:
         """Return every password that was tried or is set."""

@@ -151,7 +151,8 @@ class Rig:
         """Forget every cluster, item, message, secret and execution."""
         self.clock.reset(NOON)
         self.databases.volumes = {}
-        self.databases.silent_for, self.databases.refuses, self.databases.tried = 0, "", set()
+        self.databases.mend()
+        self.databases.tried = set()
         self.aurora = self.account.aurora = aurora.install(self.databases, self.clock, durations)
         self.clock.next_due = self._next_due
         self.tables.clear()

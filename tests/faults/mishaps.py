@@ -294,6 +294,16 @@ def _databases() -> Iterator[Scenario]:
     yield _failing("database-silent-for-a-while", lambda rig: setattr(rig.databases, "silent_for", 7), ends=SUCCEEDED)
     yield _failing("database-silent-for-ever", lambda rig: setattr(rig.databases, "silent_for", _FOR_EVER))
     yield _failing("database-refuses", lambda rig: setattr(rig.databases, "refuses", "permission denied"))
+    for name, field, value in (
+        ("database-refuses-to-stop-a-leftover", "unstoppable", "permission denied for subscription"),
+        ("database-refuses-a-file", "refused_sql", "ANALYZE"),
+        ("users-cannot-be-made", "impossible", "there is no table nix for app to get privileges on"),
+    ):
+        yield _failing(name, partial(_set_database, field, value))
+
+
+def _set_database(field: str, value: str, rig: Rig) -> None:
+    setattr(rig.databases, field, value)
 
 
 # SNS is down
@@ -330,7 +340,8 @@ def _two_at_once() -> Iterator[Scenario]:
 _PASSING = (
     "manual-snapshots-full", "copies-in-flight-for-ever", "no-room-for-the-final-snapshot",
     "restore-refused-StorageQuotaExceeded", "no-instances-to-give-for-ever", "database-silent-for-ever",
-    "database-refuses", "key-disabled-at-CopySnapshot.CopyDBClusterSnapshot.1", "key-disabled-at-DeleteRDS.GetItem.1",
+    "database-refuses", "database-refuses-to-stop-a-leftover", "database-refuses-a-file", "users-cannot-be-made",
+    "key-disabled-at-CopySnapshot.CopyDBClusterSnapshot.1", "key-disabled-at-DeleteRDS.GetItem.1",
     "key-disabled-at-DeleteRDS.GetItem.2", "key-disabled-at-RestoreSnapshot.RestoreDBClusterFromSnapshot.1",
     "key-disabled-at-CheckRestoreStatus.ModifyDBCluster.1", "protection-switched-on-at-DeleteRDS.GetItem.1",
     "protection-switched-on-at-DeleteRDS.DeleteDBCluster.1",
@@ -346,7 +357,7 @@ def _resumed() -> Iterator[Scenario]:
 
 
 def _mend(rig: Rig) -> None:
-    rig.databases.silent_for, rig.databases.refuses = 0, ""
+    rig.databases.mend()
     for key in kms_backends[ACCOUNT][WEST].keys.values():
         key.key_state = "Enabled"
     if TARGET in _records(rig).clusters:

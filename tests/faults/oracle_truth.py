@@ -105,6 +105,20 @@ def _nothing_burns_unseen(evidence: Evidence) -> Iterator[str]:
             yield "the target was deleted, and nobody was told"
 
 
+def _closed_is_closed(evidence: Evidence) -> Iterator[str]:
+    """Who is said not to get in does not, where nothing came after the message (I7)."""
+    region, name = evidence.target
+    messages = list(_messages(evidence))
+    cluster = evidence.ended.cluster(region, name)
+    volume = evidence.volumes.get(cluster.db_cluster_resource_id) if cluster else None
+    if volume is None or not messages:
+        return
+    _, _, text = messages[-1]
+    able = set(volume.logins) - {volume.master}
+    if able and ("logins are closed" in text or "cannot log in yet" in text):
+        yield f"it was told that nobody can log in, and {', '.join(sorted(able))} can"
+
+
 def _messages(evidence: Evidence) -> Iterator[tuple[Call, dict[str, Any], str]]:
     for call in evidence.handled():
         if call.action == "Publish" and call.had_effect:
@@ -116,4 +130,5 @@ TRUTHS: tuple[tuple[str, Callable[[Evidence], Iterator[str]]], ...] = (
     ("I9", _success_is_one),
     ("truth", _failure_is_told_as_it_is),
     ("truth", _nothing_burns_unseen),
+    ("truth", _closed_is_closed),
 )
