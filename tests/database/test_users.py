@@ -101,6 +101,14 @@ def test_a_user_who_came_with_the_data_keeps_no_power(restored: Database) -> Non
     assert restored.admin(memberships + "('analyst', 'migrator')") == []
 
 
+def test_a_role_that_could_not_log_in_has_no_password_of_production_s_either(restored: Database) -> None:
+    """Should somebody give it a login, production's password is not the way in."""
+    restored.query(restored.master, "CREATE ROLE dormant PASSWORD 'testing-production'", "postgres")
+    assert not any("dormant" in sentence for sentence in restored.apply(user("tester")))
+    assert restored.admin("SELECT rolpassword FROM pg_authid WHERE rolname = 'dormant'") == [(None,)]
+    assert restored.apply(user("tester")) == []
+
+
 def test_a_locked_out_login_leaves_the_dangerous_roles(restored: Database) -> None:
     """Should somebody give migrator its login back, it is no superuser of RDS."""
     sentences = restored.apply(user("tester"))

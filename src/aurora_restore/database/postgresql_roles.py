@@ -86,7 +86,11 @@ class _Roles:
             return RolesPlan((), nobody, (), (), (), nobody, frozenset(), problems, (), ())
         closed = (self.unlisted | self.unsettled) & self.cluster.roles.keys()
         return RolesPlan(
-            close=(*((action,) for action in self._closings(closed)), *self.memberships.leavings()),
+            close=(
+                *((action,) for action in self._closings(closed)),
+                *self.memberships.leavings(),
+                *((action,) for action in self._forgettings(closed)),
+            ),
             sent_away=frozenset(closed | self._master_before()),
             session_changes=tuple(self._session_changes(closed)),
             open=tuple(self._openings()),
@@ -135,6 +139,18 @@ class _Roles:
                 continue
             statement = sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(name), _NO_WAY_IN)
             yield Action(statement, tuple(self._closed(name)))
+
+    def _forgettings(self, closed: frozenset[str] | set[str]) -> Iterator[Action]:
+        """Yield what takes the passwords of roles that cannot log in, lest somebody lets them in again by them.
+
+        Nobody can see whether a role has one. So it is done along with other changes, and is none itself.
+        """
+        if not (self.unsettled or any(self.cluster.roles[name].can_login for name in closed)):
+            return
+        for name in sorted(self.unlisted):
+            is_ours = self.cluster.can_alter(name) and not name.startswith("rds_")
+            if is_ours and not self.cluster.roles[name].can_login:
+                yield Action(sql.SQL("ALTER ROLE {} PASSWORD NULL").format(sql.Identifier(name)))
 
     def _closed(self, name: str) -> Iterator[Change]:
         user = self.users.get(name)
