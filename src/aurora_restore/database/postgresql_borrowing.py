@@ -50,7 +50,7 @@ def _as_administrator(cluster: Cluster, wanted: Collection[str]) -> tuple[list[A
     me = sql.Identifier(cluster.master)
     take: list[Action] = []
     give_back: list[Action] = []
-    loans = list(dict.fromkeys(loan for role in wanted for loan in _loans(cluster, role, frozenset())))
+    loans = list(dict.fromkeys(loan for role in wanted for loan in _loans(cluster, role)))
     for grantor, group in groupby(loans, key=attrgetter("grantor")):
         names = [loan.role for loan in group]
         by = sql.SQL(" GRANTED BY {}").format(sql.Identifier(grantor))
@@ -65,13 +65,14 @@ def _as_administrator(cluster: Cluster, wanted: Collection[str]) -> tuple[list[A
     return take, give_back
 
 
-def _loans(cluster: Cluster, role: str, waiting: frozenset[str]) -> Iterator[_Loan]:
-    """Yield what has to be borrowed, in this order: before the role, perhaps, who may lend it."""
+def _loans(cluster: Cluster, role: str) -> Iterator[_Loan]:
+    """Yield what has to be borrowed, in this order: before the role, perhaps, who may lend it.
+
+    It has an end, because PostgreSQL lets nobody be a member of their own member.
+    """
     grantor = grantor_of(cluster, role)
-    if grantor in waiting or grantor not in cluster.roles:
-        return
     if not cluster.roles[grantor].is_held:
-        yield from _loans(cluster, grantor, waiting | {role})
+        yield from _loans(cluster, grantor)
     yield _Loan(role, grantor)
 
 
