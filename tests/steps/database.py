@@ -83,6 +83,8 @@ class FakeDatabase:
         time_left: TimeLeft = endless,  # noqa: ARG002
     ) -> Applied:
         self._answer(endpoint, master)
+        if gone := [user.name for user in users if user.name not in self.roles]:
+            raise DatabaseRefusedError(f"{endpoint} has no user {', '.join(gone)} any more")
         closed = [user for user in users if not self._lets_in(user)]
         # Nothing but the way in: what else there is stays.
         self.roles |= {user.name: replace(self.roles[user.name], password=user.password, opens=True) for user in closed}
@@ -99,7 +101,10 @@ class FakeDatabase:
 
     def logins(self, endpoint: Endpoint, master: Login) -> tuple[str, ...]:
         self._answer(endpoint, master)
-        return tuple(sorted({master.user, *(name for name, role in self.roles.items() if role.opens)}))
+        return tuple(sorted({master.user, *map(_shown, self._open())}))
+
+    def _open(self) -> Iterator[DesiredUser]:
+        return (role for role in self.roles.values() if role.opens)
 
     def can_log_in(self, endpoint: Endpoint, login: Login, database: str) -> bool:  # noqa: ARG002
         self._answer(endpoint, login)
@@ -134,6 +139,11 @@ class FakeDatabase:
         if self.refuses:
             raise DatabaseRefusedError(self.refuses)
         self.tried.append((endpoint, login))
+
+
+def _shown(role: DesiredUser) -> str:
+    """Return what a login is called: in MySQL by its host too."""
+    return role.name if role.host == "%" else f"{role.name}@{role.host}"
 
 
 def _known(user: DesiredUser) -> DesiredUser:

@@ -56,7 +56,8 @@ def test_what_rds_gave_up_is_begun_anew(error: str) -> None:
 def test_where_to_mend_it_is_said() -> None:
     """What step 7 misses is missing in the database."""
     assert "mend what is wrong in the database" in what_to_do(failed("PreflightError"))
-    assert "mend what is wrong in AWS" in what_to_do(failed("AwsRefusedError", Step.RESTORE_SNAPSHOT))
+    assert "mend what is wrong in AWS" in what_to_do(failed("PreflightError", Step.RESTORE_SNAPSHOT))
+    assert "mend what is wrong in AWS" in what_to_do(failed("AwsRefusedError"))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from aurora_restore.database.engine import Change, ChangeKind, DesiredState, Endpoint, Login
 from aurora_restore.database_request import Leftover
 from aurora_restore.errors import (
+    AccessDeniedError,
     AwsUnavailableError,
     DatabaseRefusedError,
     NotReadyError,
@@ -153,6 +154,30 @@ def test_a_secret_of_another_user_is_not_used(usable: Stage) -> None:
     with pytest.raises(PreconditionError, match="is for the user admin, not for app"):
         usable.call(USERS)
     assert "app" not in usable.database.roles
+
+
+@pytest.mark.parametrize("logins", ["only-listed", "keep"])
+def test_a_secret_that_cannot_be_written_keeps_no_login_open(usable: Stage, logins: str) -> None:
+    """A key's policy may say no: nobody shall come in by production's passwords until somebody has mended it."""
+    stage = with_users(usable, *usable.request["users"], logins=logins)
+    events = stage.client("secretsmanager").meta.events
+    denied = "after-call.secrets-manager.CreateSecret"
+
+    def deny(http_response: Any, parsed: Any, **_: Any) -> None:
+        http_response.status_code = parsed["ResponseMetadata"]["HTTPStatusCode"] = 400
+        parsed["Error"] = {"Code": "AccessDeniedException", "Message": "Access to KMS is not allowed"}
+
+    events.register(denied, deny)
+    try:
+        with pytest.raises(AccessDeniedError, match="Access to KMS is not allowed"):
+            stage.call(USERS)
+    finally:
+        events.unregister(denied, deny)
+    assert set(stage.database.roles) == (set() if logins == "only-listed" else {"legacy"})
+    said = "Production's logins are closed" if logins == "only-listed" else "with production's passwords"
+    assert any(said in sentence for sentence in standing(stage.operation()))
+    assert stage.call(USERS)["status"] == "DONE"
+    assert "app" in stage.database.roles
 
 
 def test_a_secret_whose_making_was_not_answered_is_found(usable: Stage) -> None:

@@ -1,14 +1,23 @@
 """Step 7 after the users: the request's SQL runs once, and checks hold before anybody hears of a success."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
+from aurora_restore.database.engine import DesiredUser, Endpoint, Login
 from aurora_restore.database.scripts import Answer
-from aurora_restore.errors import RequestError, ScriptFailedError, VerificationFailedError
+from aurora_restore.errors import (
+    ConflictError,
+    DatabaseRefusedError,
+    RequestError,
+    ScriptFailedError,
+    VerificationFailedError,
+)
 from aurora_restore.operation import Step
+from aurora_restore.steps.announcement import standing
+from tests.steps.database import FakeDatabase
 from tests.steps.sessions import Contents
 from tests.steps.test_setup_db_users import with_users
 from tests.steps.world import Stage
@@ -75,7 +84,7 @@ def test_a_file_that_fails_keeps_everybody_out(usable: Stage) -> None:
     assert [role.opens for role in usable.database.roles.values()] == [False]
     usable.fail(failed.value)
     (message,) = usable.messages()
-    assert "Its users cannot log in yet: they are let in when all SQL files have run." in message["text"]
+    assert "Its users cannot log in yet: they are let in when all SQL files have run, and have" in message["text"]
     assert "can log in to it" not in message["text"]
     usable.database.contents["other"].refused.clear()
     usable.execution = f"{usable.operation_id}.2"
@@ -185,7 +194,7 @@ def test_what_the_function_has_no_time_for_is_done_at_its_next_call(usable: Stag
 def test_who_can_log_in_after_the_files_must_be_listed(usable: Stage) -> None:
     """I7: a role that a file makes is a way in that nobody listed."""
     asking(usable, sql=TWO_FILES)
-    opened = usable.database.roles["legacy"]
+    opened = replace(usable.database.roles["legacy"], name="intruder")
 
     def open_a_door(statement: str) -> None:
         usable.database.roles["intruder"] = opened
@@ -193,6 +202,62 @@ def test_who_can_log_in_after_the_files_must_be_listed(usable: Stage) -> None:
     usable.database.on_statement = open_a_door
     with pytest.raises(ScriptFailedError, match=r"after the SQL files, intruder can log in.*list them in users"):
         usable.call(USERS)
+
+
+def test_an_account_of_a_user_s_name_at_another_host_is_nobody_s(usable: Stage) -> None:
+    """I7: the request lets app in from one network, a file of SQL from anywhere."""
+    with_users(usable, {"name": "app", "secret": usable.secret, "host": "10.%"}, sql=TWO_FILES)
+    intruder = DesiredUser(name="app", password="testing-intruder")
+    usable.database.on_statement = lambda _: usable.database.roles.update({"app at any": intruder})
+    with pytest.raises(ScriptFailedError, match="after the SQL files, app can log in"):
+        usable.call(USERS)
+    del usable.database.roles["app at any"]
+    usable.database.on_statement = lambda _: None
+    assert "2 can log in (app@10.%, postgres)" in usable.call(USERS)["reason"]
+
+
+@dataclass
+class Overtaken(FakeDatabase):
+    """While a call looks who can log in after the SQL files, another call of the step goes on."""
+
+    another: Callable[[], None] = lambda: None
+
+    def logins(self, endpoint: Endpoint, master: Login) -> tuple[str, ...]:
+        if "ANALYZE" in self.contents.setdefault("other", Contents()).ran:
+            another, self.another = self.another, lambda: None
+            another()
+        return super().logins(endpoint, master)
+
+
+def test_whom_another_call_has_let_in_no_file_did(usable: Stage) -> None:
+    """A call whose answer was lost goes on beside its repetition: the one that is behind looks again."""
+    asking(usable, sql=TWO_FILES)
+    usable.database = database = Overtaken()
+
+    def let_in() -> None:
+        usable.rewrite()
+        database.roles["app at 10"] = DesiredUser(name="app", password="testing-app", host="10.%")
+
+    database.another = let_in
+    with pytest.raises(ConflictError):
+        usable.call(USERS)
+
+
+def test_users_who_are_not_all_let_in_are_not_said_to_wait_for_sql(usable: Stage) -> None:
+    """All files are run, and some of the users may be in: the message says neither of all of them."""
+    asking(usable, sql=TWO_FILES)
+    usable.database.on_statement = lambda _: usable.database.roles.clear()
+    with pytest.raises(DatabaseRefusedError):
+        usable.call(USERS)
+    (about,) = [sentence for sentence in standing(usable.operation()) if "new cluster" in sentence]
+    assert about.endswith("It was about to let its users in: not all of them may be able to log in yet.")
+
+
+def test_sql_without_users_lets_nobody_in_and_says_nothing_of_it(usable: Stage) -> None:
+    """The audit holds no change that is none."""
+    with_users(usable, sql=TWO_FILES)
+    assert "1 can log in (postgres)" in usable.call(USERS)["reason"]
+    assert all(event.detail for event in usable.events())
 
 
 def test_a_file_that_nobody_has_read_is_refused_with_the_request(bare: Stage) -> None:

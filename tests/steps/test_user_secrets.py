@@ -23,6 +23,7 @@ USERS = Step.SETUP_DB_USERS
 OLD = '{"username": "app", "password": "testing-old", "host": "old", "pool": 7}'
 SPENT = '{"username": "app", "password": "testing-old", "host": "127.0.0.1", "port": 5544}'
 NOWHERE = '{"username": "app", "password": "testing-old"}'
+TEXTUAL = '{"username": "app", "password": "testing-old", "host": "127.0.0.1", "port": "5544"}'
 
 
 def given(stage: Stage, value: str = OLD) -> str:
@@ -129,7 +130,7 @@ class Watched(FakeDatabase):
         self.seen.append((current, "app" in self.roles and self.roles["app"].password == current))
 
 
-@pytest.mark.parametrize("value", [SPENT, NOWHERE])
+@pytest.mark.parametrize("value", [SPENT, NOWHERE, TEXTUAL])
 def test_who_is_led_to_the_new_cluster_reads_what_lets_them_in_from_the_first_moment(usable: Stage, value: str) -> None:
     """What they read before worked in the old cluster only: at no moment is there a better one than what is read."""
     given(usable, value)
@@ -139,6 +140,17 @@ def test_who_is_led_to_the_new_cluster_reads_what_lets_them_in_from_the_first_mo
     assert (before, no_way, way) == (after, False, True)
     assert after != "testing-old"
     assert changes(usable) == ["PutSecretValue", "UpdateSecretVersionStage"]
+
+
+def test_who_is_led_to_the_new_cluster_s_readers_reads_what_lets_them_in_too(usable: Stage) -> None:
+    """They are one database with the writer."""
+    given(usable, SPENT.replace("127.0.0.1", "readers.test"))
+    restored = usable.operation().restored
+    assert restored is not None
+    usable.rewrite(restored=restored.model_copy(update={"reader_endpoint": "readers.test"}))
+    usable.database = watched = Watched(read=lambda: password(usable))
+    usable.call(USERS)
+    assert [works for _, works in watched.seen] == [False, True]
 
 
 def test_who_is_led_elsewhere_reads_what_works_there_until_all_is_set_up(usable: Stage) -> None:

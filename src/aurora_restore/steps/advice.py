@@ -105,5 +105,6 @@ def what_to_do(operation: Operation) -> str:
         advice = "To go on where it was stopped: {resume}. To give it up, remove what is left of it, as said above."
     else:
         advice = _ADVICE.get(error, _DEFAULT)
-    place = "in the database" if operation.current_step is Step.SETUP_DB_USERS else "in AWS"
+    is_about_database = operation.current_step is Step.SETUP_DB_USERS and error != AwsRefusedError.__name__
+    place = "in the database" if is_about_database else "in AWS"
     return advice.format(resume=f"aurora-restore resume {operation.operation_id}", place=place)

@@ -88,8 +88,13 @@ def _about_logins(operation: Operation) -> str:
 def _about_database(operation: Operation) -> Iterator[str]:
     if operation.database_work.opened:
         yield "The new cluster stands, and the users of the request can log in to it."
+    elif operation.database_work.tidied:
+        yield "The new cluster stands. It was about to let its users in: not all of them may be able to log in yet."
     else:
-        yield "The new cluster stands. Its users cannot log in yet: they are let in when all SQL files have run."
+        yield (
+            "The new cluster stands. Its users cannot log in yet: they are let in when all SQL files have run, and have"
+            " let in nobody else."
+        )
     ran = [script.file for script in operation.database_work.scripts]
     if operation.wanted.sql:
         yield f"SQL files that were run: {', '.join(ran) or 'none'}, of {len(operation.wanted.sql)}."

@@ -3,34 +3,45 @@
 Where SQL of the request's is to be run, users get everything but a way in first, and are let in when it has run.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from aurora_restore.database.engine import Change, DesiredState, DesiredUser, TimeLeft, endless
 from aurora_restore.database.tls import NOT_VERIFIED, TlsMode
 from aurora_restore.database_request import Leftover, Logins, User
-from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError, NotReadyError, PreflightError
+from aurora_restore.errors import (
+    ConfigurationError,
+    DatabaseRefusedError,
+    DatabaseUnreachableError,
+    FailedByAwsError,
+    NotReadyError,
+    PreconditionError,
+    PreflightError,
+)
 from aurora_restore.operation import Verdict
 from aurora_restore.steps.database_site import Site
 from aurora_restore.steps.user_secrets import UserSecret, prepare, publish
 
 # An audit event must stay far below DynamoDB's 400 KB an item: what is more becomes another event.
 _LARGEST_DETAIL_BYTES = 100_000
+# What does not pass by itself: a person has to come and mend it.
+_FOR_A_PERSON = (ConfigurationError, PreconditionError, FailedByAwsError)
 
 
 def set_up_users(site: Site) -> Verdict | None:
     """Make users and secrets what they shall be. Never after SQL has run: it may have made what this would undo."""
     if site.work.users_set:
         return None
-    prepared = _prepare_secrets(site)
-    if prepared is None:
-        return Verdict.wait("the users' secrets are being made")
     opens = not site.operation.wanted.sql
-    desired = _desired(site, prepared, opens=opens)
-    published = prepared.values() if opens else ()
-    if not _apply_or_close(site, desired, published):
-        return Verdict.wait(f"{site.work.changes} changes are made to the users, and more are to be")
+    with _closed_where_it_fails(site):
+        prepared = _prepare_secrets(site)
+        if prepared is None:
+            return Verdict.wait("the users' secrets are being made")
+        desired = _desired(site, prepared, opens=opens)
+        published = prepared.values() if opens else ()
+        if not _apply_or_stop(site, desired, published):
+            return Verdict.wait(f"{site.work.changes} changes are made to the users, and more are to be")
     if not _publish(site, published, spent=False):
         return Verdict.wait("the users are set up; consumers are being told")
     remarks = [*site.engine.remarks(site.endpoint, site.master, desired)]
@@ -89,15 +100,20 @@ def _publish(site: Site, secrets: Iterable[UserSecret], *, spent: bool) -> bool:
     return True
 
 
-def _apply_or_close(site: Site, desired: DesiredState, secrets: Collection[UserSecret]) -> bool:
-    """Apply; where the database refuses something, close at least what is open, and then say why.
+@contextmanager
+def _closed_where_it_fails(site: Site) -> Iterator[None]:
+    """Where the database or a secret refuses something, close at least what is open, and then say why.
 
-    Something that came along and cannot be stopped would leave production's logins open until somebody comes.
+    Something that came along and cannot be stopped would leave production's logins open until somebody comes; so would
+    a key that lets nobody write a secret.
     """
     try:
-        return _apply_or_stop(site, desired, secrets)
-    except DatabaseRefusedError:
-        _close(site, desired)
+        yield
+    except PreflightError:
+        # They are closed already.
+        raise
+    except _FOR_A_PERSON:
+        _close(site)
         raise
 
 
@@ -107,7 +123,7 @@ def _apply_or_stop(site: Site, desired: DesiredState, secrets: Collection[UserSe
         return _apply(site, desired, secrets)
     except PreflightError as error:
         problems = error.problems
-    if not _apply(site, _nobody(desired), ()):
+    if not _apply(site, replace(desired, users=(), ownership=()), ()):
         return False
     site.keep(closed=desired.logins is Logins.ONLY_LISTED)
     raise PreflightError(problems, stands="no user was set up")
@@ -121,11 +137,11 @@ def _apply(site: Site, desired: DesiredState, secrets: Collection[UserSecret]) -
     return _carry_out(site, desired, planned, site.budget.left)
 
 
-def _close(site: Site, desired: DesiredState) -> None:
+def _close(site: Site) -> None:
     """Close every way in but the master's, if the database lets us: what it has refused already is not asked again."""
-    if desired.logins is Logins.KEEP:
+    if site.operation.wanted.logins is Logins.KEEP:
         return
-    closing = replace(_nobody(desired), leftovers=frozenset(Leftover))
+    closing = DesiredState(users=(), keep=frozenset({site.master.user}), leftovers=frozenset(Leftover))
     with suppress(DatabaseRefusedError, DatabaseUnreachableError, NotReadyError):
         # However little time is left: it is little work, and cut short it would begin anew with the refusal each time.
         _carry_out(site, closing, site.engine.plan(site.endpoint, site.master, closing), endless)
@@ -140,10 +156,6 @@ def _carry_out(site: Site, desired: DesiredState, planned: Sequence[Change], tim
     users = {change.user for change in applied.changes}
     site.keep(changes=site.work.changes + len(applied.changes), users_changed=site.work.users_changed + len(users))
     return applied.is_whole
-
-
-def _nobody(desired: DesiredState) -> DesiredState:
-    return replace(desired, users=(), ownership=())
 
 
 def _desired(site: Site, prepared: dict[str, UserSecret], *, opens: bool) -> DesiredState:
@@ -184,4 +196,5 @@ def _announce(site: Site, sentences: Iterable[str]) -> None:
             part, size = [], 0
         part.append(line)
         size += len(line.encode())
-    site.journal.intend("SetupUsers", site.cluster_arn, "\n".join(part))
+    if part:
+        site.journal.intend("SetupUsers", site.cluster_arn, "\n".join(part))

@@ -122,8 +122,8 @@ def _value(operation: Operation, user: User, password: str, before: Mapping[str,
 def _leads_here(operation: Operation, secret: Secret) -> bool:
     """Say whether consumers of the secret go to the restored cluster; if they know where from elsewhere, they do."""
     restored = require(operation.restored, "restored cluster")
-    place = (secret.value.get("host") or restored.endpoint, str(secret.value.get("port") or restored.port))
-    return place == (restored.endpoint, str(restored.port))
+    host, port = secret.value.get("host") or restored.endpoint, secret.value.get("port") or restored.port
+    return host in (restored.endpoint, restored.reader_endpoint) and str(port) == str(restored.port)
 
 
 def _why(user: User, secret: Secret, value: Mapping[str, Any]) -> str:
