@@ -445,9 +445,10 @@ def test_a_secret_that_cannot_be_used_is_refused(stage: Stage, value: str, said:
     assert value not in told
 
 
-def test_a_secret_without_a_password_to_keep_is_refused(stage: Stage) -> None:
+@pytest.mark.parametrize("value", ['{"username": "app"}', '{"username": "app", "password": 12345}'])
+def test_a_secret_without_a_password_to_keep_is_refused(stage: Stage, value: str) -> None:
     """For one that is rotated it does not matter."""
-    stage.client("secretsmanager").create_secret(Name=stage.secret, SecretString='{"username": "app"}')
+    stage.client("secretsmanager").create_secret(Name=stage.secret, SecretString=value)
     stage.ask(users=[{"name": "app", "secret": stage.secret, "password": "keep"}])
     assert f"the secret {stage.secret} holds no password to keep for app" in problems(stage)
 

@@ -43,7 +43,8 @@ def refusals(secret: Secret, user: User) -> tuple[str, ...]:
     found = [] if secret.refusal is None else [secret.refusal]
     if secret.username not in {"", user.name}:
         found.append(f"the secret {user.secret} is for the user {secret.username}, not for {user.name}")
-    if user.password is Password.KEEP and not secret.value.get("password"):
+    kept = secret.value.get("password")
+    if user.password is Password.KEEP and not (isinstance(kept, str) and kept):
         found.append(f"the secret {user.secret} holds no password to keep for {user.name}: let it be rotated")
     return tuple(found)
 
