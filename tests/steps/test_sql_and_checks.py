@@ -1,13 +1,14 @@
 """Step 7 after the users: the request's SQL runs once, and checks hold before anybody hears of a success."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from aurora_restore.database.engine import DesiredUser, Endpoint, Login
-from aurora_restore.database.scripts import Answer
+from aurora_restore.database.scripts import Answer, Session
 from aurora_restore.errors import (
     ConflictError,
     DatabaseRefusedError,
@@ -218,9 +219,19 @@ def test_an_account_of_a_user_s_name_at_another_host_is_nobody_s(usable: Stage) 
 
 @dataclass
 class Overtaken(FakeDatabase):
-    """While a call looks who can log in after the SQL files, another call of the step goes on."""
+    """Another call of the step goes on while one comes in, or looks who can log in after the SQL files."""
 
     another: Callable[[], None] = lambda: None
+    coming_in: Callable[[], object] = lambda: None
+
+    @contextmanager
+    def session(
+        self, endpoint: Endpoint, login: Login, database: str, master: Login | None = None
+    ) -> Iterator[Session]:
+        coming_in, self.coming_in = self.coming_in, lambda: None
+        coming_in()
+        with super().session(endpoint, login, database, master) as session:
+            yield session
 
     def logins(self, endpoint: Endpoint, master: Login) -> tuple[str, ...]:
         if "ANALYZE" in self.contents.setdefault("other", Contents()).ran:
@@ -241,6 +252,17 @@ def test_whom_another_call_has_let_in_no_file_did(usable: Stage) -> None:
     database.another = let_in
     with pytest.raises(ConflictError):
         usable.call(USERS)
+
+
+def test_a_call_that_comes_in_late_runs_no_file_again(usable: Stage) -> None:
+    """The marks are gone by then: the record alone knows that the files were run."""
+    asking(usable, sql=TWO_FILES)
+    usable.database = Overtaken(coming_in=lambda: usable.finish(USERS))
+    with pytest.raises(ConflictError):
+        usable.call(USERS)
+    assert usable.call(USERS)["status"] == "DONE"
+    assert orders(usable).ran == [MASK, "DELETE FROM cards"]
+    assert usable.database.contents["other"].ran == ["VACUUM", "ANALYZE"]
 
 
 def test_users_who_are_not_all_let_in_are_not_said_to_wait_for_sql(usable: Stage) -> None:

@@ -41,8 +41,9 @@ def _run(site: Site, number: int, script: SqlScript) -> bool:
     database, limit_s = site.database(script.database), script.timeout_minutes * 60
     run = ScriptRun(file=script.file, sha256=script.sha256, statements=len(read.statements))
     detail = f"{run.file} (SHA-256 {run.sha256}, {run.statements} statements) in database {database}"
-    site.journal.intend("RunSql", site.cluster_arn, detail)
     with site.engine.session(site.endpoint, site.master, database) as session:
+        # Only now: while this call came in, another may have run all files, and removed their marks: ConflictError.
+        site.journal.intend("RunSql", site.cluster_arn, detail)
         try:
             finished = run_script(
                 session,
