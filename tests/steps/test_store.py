@@ -69,6 +69,28 @@ def test_an_operation_is_read_as_it_was_written(store: Store, journal: Journal) 
     assert journal.operation.version == 1
 
 
+def test_the_record_of_a_thousand_users_fits_into_an_item(store: Store, operation: Operation) -> None:
+    """DynamoDB takes 400 KB. What would not fit would be found when the old target is gone and the users are made."""
+    grants = [{"preset": "readwrite", "database": "orders"}]
+    users: list[dict[str, Any]] = [
+        {"name": f"app_{number}", "secret": f"orders-staging/app_{number}", "grants": grants} for number in range(1_000)
+    ]
+    whole = operation.with_(
+        request=RestoreRequest.parse(operation.wanted.document() | {"users": users, "verify": []}),
+        user_secrets={
+            user["name"]: f"arn:aws:secretsmanager:us-west-2:123456789012:secret:{user['secret']}-AbCdEf"
+            for user in users
+        },
+        logins=tuple(user["name"] for user in users),
+    )
+    journal = Journal(store, whole, Step.SETUP_DB_USERS)
+    journal.note("SetupUsers", whole.target, "so")
+    item = store.operations.write(journal.operation).item or {}
+    size_bytes = sum(len(str(value).encode()) for value in item.values())
+    assert size_bytes < 400_000
+    assert store.operations.load(whole.operation_id) == journal.operation
+
+
 def test_what_is_not_there_is_none_or_an_error(store: Store) -> None:
     """Who asks for it in words is told where to look."""
     assert store.operations.find("nobody") is None

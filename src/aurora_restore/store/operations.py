@@ -62,7 +62,9 @@ def _document(operation: Operation) -> dict[str, Any]:
     of a step, and harder to read in a console.
     """
     # Nones too: a field that may be None and has no default would be missing when the record is read.
-    document = operation.model_dump(mode="json", by_alias=True)
+    document = operation.model_dump(mode="json", by_alias=True, exclude={"request"})
+    # In the form whose size was judged when it was accepted: with all that is unset, it would be twice as large.
+    document["request"] = None if operation.request is None else operation.request.document()
     parts = {name: value for name, value in document.items() if isinstance(value, (dict, list))}
     plain = {name: value for name, value in document.items() if name not in parts}
     return {**plain, _PARTS: json.dumps(parts, ensure_ascii=False)}
