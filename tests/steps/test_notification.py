@@ -13,7 +13,7 @@ from aurora_restore.errors import (
     SnapshotFailedError,
     TargetLockedError,
 )
-from aurora_restore.operation import OperationStatus, Step
+from aurora_restore.operation import DatabaseWork, OperationStatus, Step
 from aurora_restore.steps.announcement import announce, duration
 from tests.steps.world import Stage
 
@@ -191,6 +191,31 @@ def test_a_locked_out_operation_does_not_free_the_holder_s_lock(stage: Stage) ->
 def test_a_time_is_said_as_people_say_it(seconds: int, said: str) -> None:
     """In the unit in which it is felt."""
     assert duration(timedelta(seconds=seconds)) == said
+
+
+def test_however_many_users_there_are_the_message_can_be_sent(stage: Stage) -> None:
+    """I8: SNS takes 256 KiB. What is left out is named; what is short stays."""
+    stage.call(Step.SNAPSHOT_CHECK)
+    names = [f"an_application_s_user_{number}" for number in range(1_000)]
+    arn = "arn:aws:secretsmanager:us-west-2:123456789012:secret:orders-staging"
+    stage.rewrite(
+        user_secrets={name: f"{arn}/{name}-AbCdEf" for name in names},
+        logins=tuple(names),
+        not_restored=tuple(f"{name} keeps the attribute REPLICATION, which root may not take away" for name in names),
+        database_work=DatabaseWork(checks=("orders are fresh",)),
+    )
+    stage.end()
+    (message,) = stage.messages()
+    event, text = message["event"], message["text"]
+    assert (event["left_out"], event["user_secrets"], event["checks"]) == (
+        ["user_secrets", "not_restored"],
+        {},
+        ["orders are fresh"],
+    )
+    machine = json.dumps(event)
+    assert len(json.dumps({"default": machine, "email": text, "email-json": machine})) < 200_000
+    assert f"{names[99]} and 900 more" in text
+    assert "Lost:     and 900 more" in text
 
 
 def test_an_operation_s_end_can_be_told_however_little_is_known(stage: Stage) -> None:

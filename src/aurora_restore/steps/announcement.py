@@ -1,16 +1,23 @@
 """The message about an operation's outcome: a text that a person reads in ten seconds, and JSON for machines."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
 from aurora_restore.operation import Operation, OperationStatus, Step
 from aurora_restore.steps.advice import what_to_do
 
+# SNS takes 256 KiB a message, in which the event stands twice, as text in JSON.
+_LARGEST_EVENT_BYTES = 70_000
+_LONG_FIELDS = ("user_secrets", "scripts", "checks", "not_restored")
+# Nobody reads more of them in a message.
+_MANY = 100
+
 
 def announce(operation: Operation) -> tuple[str, str, dict[str, Any]]:
     """Return the subject, the text and the event of an operation that has ended. None of them holds a secret (I6)."""
-    event = _event(operation)
+    event = _fitting(_event(operation))
     headline = f"{operation.target} {'restored' if operation.status is OperationStatus.SUCCEEDED else 'NOT restored'}"
     subject = f"{headline}: {operation.operation_id}"
     body = _success(operation) if operation.status is OperationStatus.SUCCEEDED else _failure(operation)
@@ -35,18 +42,21 @@ def _success(operation: Operation) -> list[str]:
     if restored is not None:
         lines.append(f"Endpoint: {restored.endpoint}:{restored.port}")
     if operation.logins:
-        lines.append(f"Logins:   {', '.join(operation.logins)}")
+        lines.append(f"Logins:   {_listed(operation.logins)}")
     lines.extend(_database_work(operation))
     if operation.master_secret_arn:
         lines.append(f"Master:   its password is in {operation.master_secret_arn}")
-    lines.extend(f"Lost:     {sentence}" for sentence in operation.not_restored)
+    lost = operation.not_restored
+    lines.extend(f"Lost:     {sentence}" for sentence in lost[:_MANY])
+    if len(lost) > _MANY:
+        lines.append(f"Lost:     and {len(lost) - _MANY:,} more")
     return lines
 
 
 def _database_work(operation: Operation) -> Iterator[str]:
     work = operation.database_work
     if work.scripts:
-        yield f"SQL:      {', '.join(script.file for script in work.scripts)}"
+        yield f"SQL:      {_listed([script.file for script in work.scripts])}"
     if work.checks:
         yield f"Checks:   {len(work.checks)} of {len(work.checks)} hold"
 
@@ -97,7 +107,7 @@ def _about_database(operation: Operation) -> Iterator[str]:
         )
     ran = [script.file for script in operation.database_work.scripts]
     if operation.wanted.sql:
-        yield f"SQL files that were run: {', '.join(ran) or 'none'}, of {len(operation.wanted.sql)}."
+        yield f"SQL files that were run: {_listed(ran) or 'none'}, of {len(operation.wanted.sql)}."
 
 
 def _about_data(arn: str, *, stands: bool | None) -> str:
@@ -141,6 +151,25 @@ def _closing(operation: Operation) -> list[str]:
 def _taken(operation: Operation) -> str:
     created_at = operation.snapshot.created_at if operation.snapshot else None
     return f"taken {created_at:%Y-%m-%d %H:%M} UTC" if created_at else "time unknown"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MANY
+    return ", ".join(names[:_MANY]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _fitting(event: dict[str, Any]) -> dict[str, Any]:
+    """Return the event without what is too long to be sent (I8): the longest first."""
+    left_out: list[str] = []
+    for field in sorted(_LONG_FIELDS, key=lambda name: _size_bytes(event[name]), reverse=True):
+        if _size_bytes(event) > _LARGEST_EVENT_BYTES:
+            event = event | {field: type(event[field])()}
+            left_out.append(field)
+    return event | {"left_out": left_out}
+
+
+def _size_bytes(content: object) -> int:
+    return len(json.dumps(json.dumps(content)))
 
 
 def _event(operation: Operation) -> dict[str, Any]:
