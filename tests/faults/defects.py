@@ -259,7 +259,7 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         "says that logins are closed and closes none", "truth", "operation/database-refuses-to-stop-a-leftover",
-        ((database_users, "_close", lambda site, _: site.keep(closed=True)),),
+        ((database_users, "_close", lambda site: site.keep(closed=True)),),
     ),
     Defect("lets users in before SQL is run", "I7", "renewal/nothing", ((database_users, "_desired", _open_at_once),)),
     Defect("leaves production's logins", "I7", "renewal/nothing", ((database_users, "DesiredState", _keep_logins),)),
