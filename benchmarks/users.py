@@ -18,15 +18,12 @@ from psycopg import sql
 from aurora_restore.database.engine import DesiredState, DesiredUser, Endpoint, Login
 from aurora_restore.database.passwords import scram_verifier
 from aurora_restore.database.postgresql import PostgreSQL
-from aurora_restore.database_request import Grant
 from aurora_restore.embedded.dataplane import MasterUser
 from aurora_restore.embedded.postgres import PostgresServers
 from benchmarks.users_relay import Relay
-from benchmarks.users_report import Measurement, report, timed
+from benchmarks.users_report import TABLES, Measurement, many_users, report, timed
 
 _MASTER = MasterUser("dba", "testing")
-_TABLES = 20
-_GRANTS = 5
 
 _STATE = """
     SELECT 'acl', oid::regclass::text, item::text FROM pg_class, unnest(relacl) AS item
@@ -65,24 +62,7 @@ class Bench:
 
     def desired(self) -> DesiredState:
         """Return the users: each may read one schema and what comes into it, and has four grants on tables."""
-        users = (
-            DesiredUser(f"user_{number:04}", f"testing-{number}", grants=tuple(self._grants(number)))
-            for number in range(self.users)
-        )
-        return DesiredState(tuple(users))
-
-    def _grants(self, user: int) -> Iterator[Grant]:
-        names = self.names()
-        yield Grant.model_validate({"preset": "readonly", "database": names[user % len(names)], "schema": "sales"})
-        for number in range(1, _GRANTS):
-            yield Grant.model_validate(
-                {
-                    "privileges": ["SELECT", "INSERT", "UPDATE", "DELETE"][:number],
-                    "database": names[(user + number) % len(names)],
-                    "schema": "sales",
-                    "table": f"table_{user % _TABLES:02}",
-                }
-            )
+        return many_users(self.users, self.names(), schema="sales")
 
     @contextmanager
     def copy(self) -> Iterator[Endpoint]:
@@ -117,7 +97,7 @@ def _fill(bench: Bench) -> None:
     for name in bench.names():
         with _connect(endpoint, name) as connection:
             connection.execute("CREATE SCHEMA sales")
-            for number in range(_TABLES):
+            for number in range(TABLES):
                 table = sql.Identifier("sales", f"table_{number:02}")
                 connection.execute(sql.SQL("CREATE TABLE {} (id int)").format(table))
     bench.servers.stop("origin")

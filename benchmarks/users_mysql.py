@@ -24,11 +24,9 @@ from aurora_restore.embedded.mariadb import MariaServers
 from aurora_restore.embedded.mariadb_dialect import MARIADB
 from aurora_restore.errors import EnvironmentUnfitError
 from benchmarks.users_relay import Relay
-from benchmarks.users_report import Measurement, report, timed
+from benchmarks.users_report import TABLES, Measurement, many_users, report, timed
 
 _MASTER = Login("dba", "testing")
-_TABLES = 20
-_GRANTS = 5
 _PLAIN, _GROUPED = "by hand: a statement a grant", "by hand: equal grants together"
 _OURS, _SPLIT, _AGAIN = "ours: make and read back", "ours: in many calls", "ours: nothing to do"
 _STATEMENTS_A_CALL = 30
@@ -64,23 +62,7 @@ class Bench:
 
     def desired(self) -> DesiredState:
         """Return the users: each may read one database, and has four grants on tables of others."""
-        users = (
-            DesiredUser(f"user_{number:04}", f"testing-{number}", grants=tuple(self._grants(number)))
-            for number in range(self.users)
-        )
-        return DesiredState(tuple(users))
-
-    def _grants(self, user: int) -> Iterator[Grant]:
-        names = self.names()
-        yield Grant.model_validate({"preset": "readonly", "database": names[user % len(names)]})
-        for number in range(1, _GRANTS):
-            yield Grant.model_validate(
-                {
-                    "privileges": ["SELECT", "INSERT", "UPDATE", "DELETE"][:number],
-                    "database": names[(user + number) % len(names)],
-                    "table": f"table_{user % _TABLES:02}",
-                }
-            )
+        return many_users(self.users, self.names())
 
     @contextmanager
     def copy(self) -> Iterator[Endpoint]:
@@ -115,7 +97,7 @@ def _fill(bench: Bench) -> None:
     with _connect(Endpoint("127.0.0.1", bench.servers.start("origin", None))) as connection:
         for name in bench.names():
             connection.query(f"CREATE DATABASE {name}")
-            for number in range(_TABLES):
+            for number in range(TABLES):
                 connection.query(f"CREATE TABLE {name}.table_{number:02} (id INT)")
     bench.servers.stop("origin")
 

@@ -1,15 +1,19 @@
-"""What the two benchmarks of many users have in common: a measurement, and how it is shown."""
+"""What the two benchmarks of many users have in common: the users, a measurement, and how it is shown."""
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from aurora_restore.database.engine import Endpoint
+from aurora_restore.database.engine import DesiredState, DesiredUser, Endpoint
+from aurora_restore.database_request import Grant
 from benchmarks import machine
 
+# Of each database.
+TABLES = 20
+_GRANTS = 5
 RESULTS = Path(__file__).resolve().parent / "results"
 # What Lambda gives a function, and how much slower a small instance far away is taken to be.
 _LAMBDA_S = 900
@@ -26,6 +30,31 @@ class Measurement:
     round_trips: int
     connections: int
     ratio: float
+
+
+def many_users(count: int, databases: Sequence[str], **place: str) -> DesiredState:
+    """Return users each of whom may read all of one database, and has four grants on single tables of others.
+
+    ``place`` is where in a database all of this is, such as its schema.
+    """
+    users = (
+        DesiredUser(f"user_{number:04}", f"testing-{number}", grants=tuple(_grants(number, databases, place)))
+        for number in range(count)
+    )
+    return DesiredState(tuple(users))
+
+
+def _grants(user: int, databases: Sequence[str], place: Mapping[str, str]) -> Iterator[Grant]:
+    yield Grant.model_validate({"preset": "readonly", "database": databases[user % len(databases)], **place})
+    for number in range(1, _GRANTS):
+        yield Grant.model_validate(
+            {
+                "privileges": ["SELECT", "INSERT", "UPDATE", "DELETE"][:number],
+                "database": databases[(user + number) % len(databases)],
+                "table": f"table_{user % TABLES:02}",
+                **place,
+            }
+        )
 
 
 def timed(way: Callable[[Endpoint], Any], endpoint: Endpoint) -> float:
