@@ -298,4 +298,16 @@ def test_out_of_time_at_any_moment_it_comes_to_the_same_end(
         assert all(role.opens for role in stage.database.roles.values()), cut_short
         assert stage.operation().logins == ("app", "new", "postgres"), cut_short
         assert len(labels(stage)) == 2, cut_short
-    assert cut_short == (8 if sql else 4)
+    assert cut_short == (13 if sql else 7)
+
+
+def test_many_secrets_are_announced_together(usable: Stage) -> None:
+    """Each announcement writes the whole record anew, which is large where there are many: fifty at once (I5)."""
+    users = [{"name": f"user_{number}", "secret": f"{usable.secret}/{number}"} for number in range(60)]
+    with_users(usable, *users)
+    usable.call(USERS)
+    written = [str(call.parameters) for call in usable.calls if call.action == "TransactWriteItems"]
+    assert [each.count("has none yet") for each in written if "CreateSecret" in each] == [50, 10]
+    check_promises(usable)
+    for user in users:
+        assert usable.database.roles[user["name"]].password == usable.secret_value(user["secret"])["password"]

@@ -21,7 +21,7 @@ from tests.tidy.repository import PACKAGE, ROOT, blocks, pages, python_files, sy
 
 REFERENCE = ROOT / "docs" / "reference"
 # What Journal writes itself, besides what steps announce through it.
-ANNOUNCING = {"intend", "note", "_commit"}
+ANNOUNCING = {"intend", "intend_all", "note", "_commit"}
 
 
 def test_every_field_of_the_request_is_described_with_its_default() -> None:

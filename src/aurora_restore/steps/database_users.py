@@ -21,7 +21,7 @@ from aurora_restore.errors import (
 )
 from aurora_restore.operation import Verdict
 from aurora_restore.steps.database_site import Site
-from aurora_restore.steps.user_secrets import UserSecret, prepare, publish
+from aurora_restore.steps.user_secrets import UserSecret, UserSecrets
 
 # An audit event must stay far below DynamoDB's 400 KB an item: what is more becomes another event.
 _LARGEST_DETAIL_BYTES = 100_000
@@ -35,14 +35,14 @@ def set_up_users(site: Site) -> Verdict | None:
         return None
     opens = not site.operation.wanted.sql
     with _closed_where_it_fails(site):
-        prepared = _prepare_secrets(site)
+        prepared = _secrets(site).prepare()
         if prepared is None:
             return Verdict.wait("the users' secrets are being made")
         desired = _desired(site, prepared, opens=opens)
         published = prepared.values() if opens else ()
         if not _apply_or_stop(site, desired, published):
             return Verdict.wait(f"{site.work.changes} changes are made to the users, and more are to be")
-    if not _publish(site, published, spent=False):
+    if not _secrets(site).publish(published, spent=False):
         return Verdict.wait("the users are set up; consumers are being told")
     remarks = [*site.engine.remarks(site.endpoint, site.master, desired)]
     if site.world.tls.mode(site.endpoint.host) is TlsMode.REQUIRED:
@@ -61,16 +61,16 @@ def let_users_in(site: Site) -> Verdict | None:
     """Open the users who had to wait for the SQL to be run, and let consumers read how they get in."""
     if site.work.opened:
         return None
-    prepared = _prepare_secrets(site)
+    prepared = _secrets(site).prepare()
     if prepared is None:
         return Verdict.wait("the users' secrets are being read")
     users = _desired(site, prepared, opens=True).users
-    if not _publish(site, prepared.values(), spent=True):
+    if not _secrets(site).publish(prepared.values(), spent=True):
         return Verdict.wait("the SQL files are run; consumers are being told")
     _announce(site, [f"{user.name} can log in now" for user in users])
     applied = site.engine.open(site.endpoint, site.master, users, site.budget.left)
     site.keep(changes=site.work.changes + len(applied.changes))
-    if not applied.is_whole or not _publish(site, prepared.values(), spent=False):
+    if not applied.is_whole or not _secrets(site).publish(prepared.values(), spent=False):
         return Verdict.wait("the users are being let in")
     site.journal.keep(
         logins=site.engine.logins(site.endpoint, site.master),
@@ -79,25 +79,8 @@ def let_users_in(site: Site) -> Verdict | None:
     return None
 
 
-def _prepare_secrets(site: Site) -> dict[str, UserSecret] | None:
-    """Return each user's secret, with a version in it that the database is to learn; None when the time was up."""
-    prepared: dict[str, UserSecret] = {}
-    for user in site.operation.wanted.users:
-        if site.budget.is_over:
-            return None
-        if user.secret is not None:
-            prepared[user.name] = prepare(site.journal, site.world, site.secrets, user, user.secret)
-    return prepared
-
-
-def _publish(site: Site, secrets: Iterable[UserSecret], *, spent: bool) -> bool:
-    """Let consumers read the new versions of these, or of the others; return False when the time was up before."""
-    for user_secret in secrets:
-        if user_secret.is_spent is spent:
-            if site.budget.is_over:
-                return False
-            publish(site.journal, site.secrets, user_secret)
-    return True
+def _secrets(site: Site) -> UserSecrets:
+    return UserSecrets(site.journal, site.world, site.secrets, lambda: site.budget.is_over)
 
 
 @contextmanager
@@ -132,7 +115,7 @@ def _apply_or_stop(site: Site, desired: DesiredState, secrets: Collection[UserSe
 def _apply(site: Site, desired: DesiredState, secrets: Collection[UserSecret]) -> bool:
     """Change what differs; return False when the time was up before all was."""
     planned = site.engine.plan(site.endpoint, site.master, desired)
-    if not _publish(site, secrets, spent=True):
+    if not _secrets(site).publish(secrets, spent=True):
         return False
     return _carry_out(site, desired, planned, site.budget.left)
 

@@ -7,19 +7,20 @@ version's id follows from the operation, so that a step that was killed anywhere
 password.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from aurora_restore.aws.secrets import Secret, Secrets
 from aurora_restore.database.passwords import strong_password
 from aurora_restore.database_request import Password, User
 from aurora_restore.errors import NotReadyError, PreconditionError
 from aurora_restore.names import secret_version
-from aurora_restore.operation import Operation, require
+from aurora_restore.operation import Intent, Operation, require
 from aurora_restore.steps.world import World
-from aurora_restore.store.journal import Journal
+from aurora_restore.store.journal import MANY_INTENTS, Journal
 
+_Item = TypeVar("_Item")
 # The word that RDS's rotation functions expect in a secret's "engine".
 _ROTATION_ENGINE = {"aurora-postgresql": "postgres", "aurora-mysql": "mysql"}
 
@@ -49,56 +50,136 @@ def refusals(secret: Secret, user: User) -> tuple[str, ...]:
     return tuple(found)
 
 
-def prepare(journal: Journal, world: World, secrets: Secrets, user: User, name: str) -> UserSecret:
-    """Return the user's secret, with this operation's version in it: made, or found again."""
-    version = secret_version(journal.operation.operation_id, name)
-    secret = secrets.find(name) or _made(journal, world, secrets, user, name, version)
+class UserSecrets:
+    """The secrets of a request's users. Many are announced at once: each announcement writes the whole record anew."""
+
+    def __init__(self, journal: Journal, world: World, secrets: Secrets, is_over: Callable[[], bool]) -> None:
+        """Take the operation's journal, and what says that no time is left to begin anything more."""
+        self._journal = journal
+        self._world = world
+        self._secrets = secrets
+        self._is_over = is_over
+        self._users = {user.name: user for user in journal.operation.wanted.users if user.secret is not None}
+
+    def prepare(self) -> dict[str, UserSecret] | None:
+        """Return each user's secret, with this operation's version in it: made, or found again.
+
+        None when the time was up before all were there. Raises PreconditionError where one cannot be the user's.
+        """
+        found = self._find_or_make()
+        if found is None:
+            return None
+        values = self._new_values(found)
+        for batch in _batches(list(values)):
+            intents = self._journal.intend_all(
+                "PutSecretValue",
+                {found[name].arn: _why(self._users[name], found[name], values[name]) for name in batch},
+            )
+            for name in batch:
+                if self._is_over():
+                    return None
+                secret = found[name]
+                self._secrets.add_version(intents[secret.arn], secret, self._version(name), values[name])
+        prepared: dict[str, UserSecret] = {}
+        for name, secret in found.items():
+            if self._is_over():
+                return None
+            prepared[name] = self._prepared(name, secret, is_new=name in values)
+        return prepared
+
+    def publish(self, prepared: Iterable[UserSecret], *, spent: bool) -> bool:
+        """Let consumers read the versions whose passwords the database has, or is about to have.
+
+        Of those that are spent, or of the others. Returns False when the time was up before all could be read.
+        """
+        why = "nothing else lets them in" if spent else "the database has the password of the new version"
+        waiting = [each for each in prepared if each.pending is not None and each.is_spent is spent]
+        for batch in _batches(waiting):
+            arns = [each.secret.arn for each in batch]
+            intents = self._journal.intend_all("UpdateSecretVersionStage", dict.fromkeys(arns, why))
+            for each in batch:
+                if self._is_over():
+                    return False
+                self._publish(intents[each.secret.arn], each.secret, str(each.pending))
+        return True
+
+    def _find_or_make(self) -> dict[str, Secret] | None:
+        found: dict[str, Secret] = {}
+        for name, user in self._users.items():
+            if self._is_over():
+                return None
+            secret = self._secrets.find(str(user.secret))
+            if secret is not None:
+                found[name] = _usable(secret, user)
+        for batch in _batches([user for name, user in self._users.items() if name not in found]):
+            subjects = {str(user.secret): f"the user {user.name} has none yet" for user in batch}
+            intents = self._journal.intend_all("CreateSecret", subjects)
+            for user in batch:
+                if self._is_over():
+                    return None
+                found[user.name] = _usable(self._made(intents[str(user.secret)], user), user)
+        return {name: found[name] for name in self._users}
+
+    def _made(self, intent: Intent, user: User) -> Secret:
+        """Make the user's secret, before the database learns the password: killed in between, it is found again."""
+        operation = self._journal.operation
+        self._secrets.create(
+            intent,
+            name=intent.subject,
+            version_id=self._version(user.name),
+            value=_value(operation, user, strong_password(self._world.random), {}),
+            kms_key=operation.secrets_key_arn,
+            tags=operation.tags,
+        )
+        secret = self._secrets.find(intent.subject)
+        if secret is None:
+            raise NotReadyError(f"the secret {intent.subject} was made and cannot be seen yet")
+        return secret
+
+    def _new_values(self, found: Mapping[str, Secret]) -> dict[str, dict[str, Any]]:
+        """Return what the secrets are to hold that do not hold this operation's version yet."""
+        values: dict[str, dict[str, Any]] = {}
+        for name, secret in found.items():
+            if self._version(name) not in secret.versions:
+                user = self._users[name]
+                value = _value(self._journal.operation, user, _password(secret, user, self._world), secret.value)
+                if value != secret.value:
+                    values[name] = value
+        return values
+
+    def _prepared(self, name: str, secret: Secret, *, is_new: bool) -> UserSecret:
+        version = self._version(name)
+        if version == secret.current or not (is_new or version in secret.versions):
+            return UserSecret(secret, secret, None)
+        # What is stored counts: another call may have been faster.
+        stored = self._secrets.version(secret.arn, version)
+        if stored is None:
+            raise NotReadyError(f"the new version of the secret {secret.arn} was made and cannot be seen yet")
+        # A secret's first version is current at once, whatever it was to be.
+        pending = version if secret.current else None
+        return UserSecret(secret, stored, pending, _leads_here(self._journal.operation, secret))
+
+    def _publish(self, intent: Intent, secret: Secret, version: str) -> None:
+        """Move AWSCURRENT; let it be if another call was faster. A rotation that came between is looked at anew."""
+        if self._secrets.make_current(intent, secret, version):
+            return
+        now = self._secrets.find(secret.arn)
+        if now is None or now.current != version:
+            raise NotReadyError(f"the current version of the secret {secret.arn} changed while it was to be moved")
+
+    def _version(self, user: str) -> str:
+        return secret_version(self._journal.operation.operation_id, str(self._users[user].secret))
+
+
+def _usable(secret: Secret, user: User) -> Secret:
     if reasons := refusals(secret, user):
         raise PreconditionError(reasons[0])
-    if version == secret.current:
-        return UserSecret(secret, secret, None)
-    if version not in secret.versions:
-        value = _value(journal.operation, user, _password(secret, user, world), secret.value)
-        if value == secret.value:
-            return UserSecret(secret, secret, None)
-        intent = journal.intend("PutSecretValue", secret.arn, _why(user, secret, value))
-        secrets.add_version(intent, secret, version, value)
-    # What is stored counts: another call may have been faster.
-    stored = secrets.version(secret.arn, version)
-    if stored is None:
-        raise NotReadyError(f"the new version of the secret {name} was made and cannot be seen yet")
-    # A secret's first version is current at once, whatever it was to be.
-    return UserSecret(secret, stored, version if secret.current else None, _leads_here(journal.operation, secret))
-
-
-def publish(journal: Journal, secrets: Secrets, prepared: UserSecret) -> None:
-    """Let consumers read the version whose password the database has, or is about to have."""
-    if prepared.pending is not None:
-        why = "nothing else lets them in" if prepared.is_spent else "the database has the password of the new version"
-        intent = journal.intend("UpdateSecretVersionStage", prepared.secret.arn, why)
-        if not secrets.make_current(intent, prepared.secret, prepared.pending):
-            _expect_current(secrets, prepared.secret.arn, prepared.pending)
-
-
-def _expect_current(secrets: Secrets, arn: str, version: str) -> None:
-    """Let it be if another call of this step was faster; a rotation that came between is looked at anew."""
-    now = secrets.find(arn)
-    if now is None or now.current != version:
-        raise NotReadyError(f"the current version of the secret {arn} changed while it was to be moved")
-
-
-def _made(journal: Journal, world: World, secrets: Secrets, user: User, name: str, version: str) -> Secret:
-    """Make the user's secret, before the database learns the password: killed in between, it is found again."""
-    operation = journal.operation
-    intent = journal.intend("CreateSecret", name, f"the user {user.name} has none yet")
-    value = _value(operation, user, strong_password(world.random), {})
-    secrets.create(
-        intent, name=name, version_id=version, value=value, kms_key=operation.secrets_key_arn, tags=operation.tags
-    )
-    secret = secrets.find(name)
-    if secret is None:
-        raise NotReadyError(f"the secret {name} was made and cannot be seen yet")
     return secret
+
+
+def _batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    for start in range(0, len(items), MANY_INTENTS):
+        yield items[start : start + MANY_INTENTS]
 
 
 def _password(secret: Secret, user: User, world: World) -> str:

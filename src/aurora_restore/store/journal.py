@@ -1,6 +1,6 @@
 """An operation being worked on: a change of its record and the event of its audit go out in one transaction (I5)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aurora_restore.aws.tables import Table, Write
@@ -10,6 +10,9 @@ from aurora_restore.safety import guard_source
 from aurora_restore.store.audit import Audit, AuditEvent, EventKind
 from aurora_restore.store.lock import Locks
 from aurora_restore.store.operations import Operations
+
+# DynamoDB takes a hundred items in a transaction; the record is one of them.
+MANY_INTENTS = 50
 
 
 class Store:
@@ -44,6 +47,26 @@ class Journal:
         sequence = self.operation.audit_sequence
         return Intent(operation_id=self.operation.operation_id, sequence=sequence, action=action, subject=subject)
 
+    def intend_all(self, action: str, subjects: Mapping[str, str]) -> dict[str, Intent]:
+        """Write down the same change of several things at once, all or none; return the permission for each subject.
+
+        ``subjects`` are at most ``MANY_INTENTS``, each with why. The record is written once for all of them, and it is
+        large where there are many. Raises SourceWouldChangeError when one of them would change the source (I1).
+        """
+        for subject in subjects:
+            guard_source(self.operation.source_arn, action=action, subject=subject)
+        asking = self.operation.asking(self._step, self._store.clock.now())
+        chained, writes = asking, []
+        intents: dict[str, Intent] = {}
+        for subject, why in subjects.items():
+            chained, write = self._chained(chained, EventKind.INTENT, action, subject, why)
+            writes.append(write)
+            intents[subject] = Intent(
+                operation_id=chained.operation_id, sequence=chained.audit_sequence, action=action, subject=subject
+            )
+        self._save(chained, writes)
+        return intents
+
     def note(
         self, action: str, subject: str, detail: str, *, writes: Sequence[Write] = (), **changes: Any
     ) -> Operation:
@@ -75,10 +98,17 @@ class Journal:
     def _commit(
         self, changed: Operation, kind: EventKind, action: str, subject: str, detail: str, writes: Sequence[Write] = ()
     ) -> Operation:
+        chained, event = self._chained(changed, kind, action, subject, detail)
+        return self._save(chained, [event, *writes])
+
+    def _chained(
+        self, changed: Operation, kind: EventKind, action: str, subject: str, detail: str
+    ) -> tuple[Operation, Write]:
+        """Return the record with one event more in its chain, and the write that adds the event."""
         event = AuditEvent.following(
-            self.operation.audit_hash,
+            changed.audit_hash,
             operation_id=changed.operation_id,
-            sequence=self.operation.audit_sequence + 1,
+            sequence=changed.audit_sequence + 1,
             at=self._store.clock.now(),
             step=self._step,
             kind=kind,
@@ -87,7 +117,7 @@ class Journal:
             detail=detail,
         )
         chained = changed.with_(audit_sequence=event.sequence, audit_hash=event.hash)
-        return self._save(chained, [self._store.audit.append(event), *writes])
+        return chained, self._store.audit.append(event)
 
     def _save(self, changed: Operation, writes: Sequence[Write] = ()) -> Operation:
         numbered = changed.with_(version=self.operation.version + 1)
