@@ -111,7 +111,7 @@ class Function:
             self._measure(event, measurements.of_error(self._step, error))
             self._logger.warning("step raised", error=type(error).__name__, reason=str(error))
             raise
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  the edge of a function: Lambda would log whatever it holds
             # What we did not foresee may hold anything, so only its type and place go on (I6).
             ours = UnexpectedError(
                 f"{type(error).__name__} in {self._step} at {_place(error)}", advice="This is a bug: please report it"
@@ -158,7 +158,7 @@ class Function:
         operation_id = operation_of(str(event["operation_id"])) if "operation_id" in event else None
         try:
             metric_log.write(metric_log.of(self._logger), self._found.stack, measured, operation_id=operation_id)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  a number that is not written must not end what has been done
             self._logger.error("not measured", error=type(error).__name__, place=_place(error))  # noqa: TRY400
 
     def _open(self, world: World, event: Event) -> Journal:

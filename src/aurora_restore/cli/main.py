@@ -132,7 +132,7 @@ def _run(arguments: list[str]) -> int:
         # Python must not complain about it when it flushes at the end.
         _forget_stdout()
         code = 141
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001  the edge of the command line: no traceback reaches a user
         code = _report_any(error, as_json="--json" in arguments)
     return code if isinstance(code, int) else 0
 

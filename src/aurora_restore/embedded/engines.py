@@ -1,6 +1,7 @@
 """The account's databases, whichever engine a cluster is of: PostgreSQL's servers, and MariaDB's once one is needed."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -65,12 +66,11 @@ class DatabaseServers:
         self._mariadb_programs, self._remove_on_death = mariadb, remove_on_death
         self._mariadb: MariaServers | None = None
         self._guard = Lock()
-        try:
+        with ExitStack() as unless_open:
+            unless_open.callback(self.close)
             if (self.directory / _MARIADB_DIRECTORY).is_dir():
                 self._open_mariadb()
-        except BaseException:
-            self.close()
-            raise
+            unless_open.pop_all()
 
     def __enter__(self) -> Self:
         """Return itself; ``close`` follows."""

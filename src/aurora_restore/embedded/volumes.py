@@ -81,11 +81,10 @@ class Volumes(ABC, Generic[ServerT]):
         self._runtime = _make_runtime(self._user, self._held)
         self._watchdog = self._start_watchdog()
         atexit.register(self.close)
-        try:
+        with contextlib.ExitStack() as unless_ready:
+            unless_ready.callback(self.close)
             self._prepare()
-        except BaseException:
-            self.close()
-            raise
+            unless_ready.pop_all()
 
     def __enter__(self) -> Self:
         """Return itself; ``close`` follows."""
