@@ -198,7 +198,10 @@ class ScriptFailedError(FailedByAwsError):
 
 
 class VerificationFailedError(FailedByAwsError):
-    """Checks of the request do not hold; ``faults`` has a sentence for each, none with data (I6)."""
+    """Checks of the request do not hold; ``faults`` has a sentence for each, none with data (I6).
+
+    The users, who had been let in to make them, are closed again.
+    """
 
     def __init__(self, faults: Iterable[str]) -> None:
         """Take a sentence for each check that does not hold."""

@@ -157,6 +157,7 @@ class DatabaseWork(_Record):
     """How far step 7 is: it may be called many times for one operation.
 
     ``users_set``: the users have all that they shall have; ``opened``: and can log in, which waits for the scripts.
+    ``shut``: they could, and were closed again, because a check did not hold.
     ``closed``: production's logins are closed, though the users cannot be set up as the request wants them.
     ``scripts`` are those that were run, in the request's order; ``tidied``: their marks are gone from the database.
     ``checks``: a sentence for each check that held, ``faults`` for each that did not.
@@ -164,6 +165,7 @@ class DatabaseWork(_Record):
 
     users_set: bool = False
     opened: bool = False
+    shut: bool = False
     closed: bool = False
     changes: int = 0
     users_changed: int = 0

@@ -1,5 +1,6 @@
 """Users that have everything but a way in, so that nobody sees the data before SQL has made it what it shall be."""
 
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -18,11 +19,12 @@ CLOSED = tuple(replace(each, opens=False) for each in USERS)
 
 def test_nobody_but_the_master_gets_in_before_the_users_are_opened(restored: Database) -> None:
     """Not with production's password, not with the new one; a session of before has ended. Twice is once."""
-    restored.connect(login("analyst", PRODUCTION_PASSWORD))
-    said = restored.apply(*CLOSED)
-    assert {"analyst cannot log in yet", "new is created and cannot log in yet"} <= set(said)
+    with closing(restored.connect(login("analyst", PRODUCTION_PASSWORD))):
+        said = restored.apply(*CLOSED)
+        assert restored.admin("SELECT pid FROM pg_stat_activity WHERE usename = 'analyst'") == []
+    ended = "1 session of analyst ends"
+    assert {"analyst cannot log in yet", "new is created and cannot log in yet", ended} <= set(said)
     assert restored.logins() == ("dba",)
-    assert restored.admin("SELECT pid FROM pg_stat_activity WHERE usename = 'analyst'") == []
     for name, password in (("analyst", PRODUCTION_PASSWORD), ("analyst", NEW_PASSWORD), ("new", NEW_PASSWORD)):
         assert not PostgreSQL().can_log_in(restored.endpoint, Login(name, password), "shop")
     before = restored.fingerprint()
@@ -71,3 +73,44 @@ def test_a_user_whom_sql_has_renamed_cannot_be_opened(restored: Database) -> Non
     with pytest.raises(DatabaseRefusedError, match='role "new" does not exist'):
         PostgreSQL().open(restored.endpoint, restored.master, USERS)
     assert restored.logins() == ("dba",)
+
+
+def test_closed_again_they_have_all_but_a_way_in(restored: Database) -> None:
+    """Sessions end, neither password works; what SQL has made of them stays, and opened they are as before."""
+    restored.apply(*USERS)
+    restored.query(restored.master, "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM analyst")
+    before = PostgreSQL().plan(restored.endpoint, restored.master, DesiredState(USERS))
+    with closing(restored.connect(login("analyst"))):
+        closed = PostgreSQL().shut_out(restored.endpoint, restored.master, CLOSED)
+        assert restored.admin("SELECT pid FROM pg_stat_activity WHERE usename = 'analyst'") == []
+    assert [change.sentence for change in closed.changes] == [
+        "analyst can no longer log in",
+        "new can no longer log in",
+        "oncall can no longer log in",
+        "1 session of analyst ends",
+    ]
+    assert restored.logins() == ("dba",)
+    assert restored.admin("SELECT rolname FROM pg_authid WHERE rolname = 'new' AND rolpassword IS NOT NULL") == []
+    assert PostgreSQL().shut_out(restored.endpoint, restored.master, CLOSED).changes == ()
+    PostgreSQL().open(restored.endpoint, restored.master, USERS)
+    assert restored.logins() == ("analyst", "dba", "new", "oncall")
+    assert PostgreSQL().plan(restored.endpoint, restored.master, DesiredState(USERS)) == before != ()
+
+
+def test_a_session_of_one_who_is_closed_already_ends(restored: Database) -> None:
+    """Killed between the two, the next call finds the role closed and its session there."""
+    restored.apply(*USERS)
+    with closing(restored.connect(login("analyst"))):
+        restored.admin("ALTER ROLE analyst NOLOGIN")
+        closed = PostgreSQL().shut_out(restored.endpoint, restored.master, CLOSED)
+        assert restored.admin("SELECT pid FROM pg_stat_activity WHERE usename = 'analyst'") == []
+    assert "1 session of analyst ends" in [change.sentence for change in closed.changes]
+
+
+def test_one_who_cannot_be_closed_keeps_none_of_the_others_open(restored: Database) -> None:
+    """A file of SQL has made a superuser of it, whom only a superuser may alter."""
+    restored.apply(*USERS)
+    restored.admin("ALTER ROLE analyst SUPERUSER")
+    with pytest.raises(DatabaseRefusedError):
+        PostgreSQL().shut_out(restored.endpoint, restored.master, CLOSED)
+    assert restored.logins() == ("analyst", "dba")

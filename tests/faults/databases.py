@@ -132,6 +132,11 @@ class Databases:
         volume.logins |= {user.name: _password(user) for user in users}
         return Applied(tuple(Change(ChangeKind.CHANGE_USER, name, None, f"{name} logs in") for name in closed))
 
+    def shut_out(self, endpoint: Endpoint, master: Login, users: Sequence[DesiredUser]) -> Applied:
+        volume = self._enter(endpoint, master)
+        closed = [user.name for user in users if volume.logins.pop(user.name, None) is not None]
+        return Applied(tuple(Change(ChangeKind.TAKE_LOGIN, name, None, f"{name} is out") for name in closed))
+
     def remarks(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[str, ...]:  # noqa: ARG002
         self._enter(endpoint, master)
         return ()

@@ -22,6 +22,7 @@ from aurora_restore.steps import (
     archive_snapshot,
     check_copy_status,
     check_restore_status,
+    checks,
     database_users,
     ending,
     setup_db_users,
@@ -260,6 +261,10 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "says that logins are closed and closes none", "truth", "operation/database-refuses-to-stop-a-leftover",
         ((database_users, "_close", lambda site: site.keep(closed=True)),),
+    ),
+    Defect(
+        "says that users are shut out and shuts out none", "truth", "operation/a-check-does-not-hold",
+        ((checks, "shut_users_out", lambda site: site.keep(opened=False, shut=True)),),
     ),
     Defect("lets users in before SQL is run", "I7", "renewal/nothing", ((database_users, "_desired", _open_at_once),)),
     Defect("leaves production's logins", "I7", "renewal/nothing", ((database_users, "DesiredState", _keep_logins),)),

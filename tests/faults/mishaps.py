@@ -297,6 +297,7 @@ def _databases() -> Iterator[Scenario]:
     for name, field, value in (
         ("database-refuses-to-stop-a-leftover", "unstoppable", "permission denied for subscription"),
         ("database-refuses-a-file", "refused_sql", "ANALYZE"),
+        ("a-check-does-not-hold", "refused_sql", "public.orders"),
         ("users-cannot-be-made", "impossible", "there is no table nix for app to get privileges on"),
     ):
         yield _failing(name, partial(_set_database, field, value))

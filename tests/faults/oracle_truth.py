@@ -16,6 +16,8 @@ _KEPT = (
 )  # fmt: skip
 _KEPT_OF_INSTANCES = ("db_instance_class", "promotion_tier", "parameter_group")
 
+_NOBODY_GETS_IN = ("logins are closed", "users cannot log in")
+
 
 def _success_is_one(evidence: Evidence) -> Iterator[str]:
     for call, event, _ in _messages(evidence):
@@ -115,7 +117,7 @@ def _closed_is_closed(evidence: Evidence) -> Iterator[str]:
         return
     _, _, text = messages[-1]
     able = set(volume.logins) - {volume.master}
-    if able and ("logins are closed" in text or "cannot log in yet" in text):
+    if able and any(claim in text for claim in _NOBODY_GETS_IN):
         yield f"it was told that nobody can log in, and {', '.join(sorted(able))} can"
 
 

@@ -37,6 +37,7 @@ class FakeDatabase:
     impossible: tuple[str, ...] = ()
     # Came along, and the master may not stop it.
     unstoppable: Leftover | None = None
+    uncloseable: bool = False
     remarked: tuple[str, ...] = ()
     applied: int = 0
     contents: dict[str, Contents] = field(default_factory=dict)
@@ -90,6 +91,13 @@ class FakeDatabase:
         self.roles |= {user.name: replace(self.roles[user.name], password=user.password, opens=True) for user in closed}
         changes = (Change(ChangeKind.CHANGE_USER, user.name, None, f"{user.name} logs in") for user in closed)
         return Applied(tuple(changes))
+
+    def shut_out(self, endpoint: Endpoint, master: Login, users: Sequence[DesiredUser]) -> Applied:
+        self._answer(endpoint, master)
+        if self.uncloseable:
+            raise DatabaseRefusedError(f"{endpoint} refused to close {users[0].name}")
+        self.roles |= {user.name: replace(self.roles[user.name], opens=False) for user in users}
+        return Applied(tuple(Change(ChangeKind.TAKE_LOGIN, user.name, None, f"{user.name} is out") for user in users))
 
     def _lets_in(self, user: DesiredUser) -> bool:
         role = self.roles[user.name]

@@ -21,6 +21,7 @@ class Contents:
     asked_by: list[str] = field(default_factory=list)
     watchers: set[str] = field(default_factory=set)
     timeouts_s: list[float] = field(default_factory=list)
+    on_question: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -64,5 +65,6 @@ class FakeSession:
     def _ask(self, what: str, timeout_s: float) -> None:
         self.contents.timeouts_s.append(timeout_s)
         self.contents.asked_by.append(self.user)
+        self.contents.on_question()
         if what in self.contents.refused:
             raise StatementError(1, self.contents.refused[what])

@@ -327,8 +327,8 @@ def test_checks_that_hold_are_told(usable: Stage) -> None:
 def test_checks_are_made_as_a_listed_user(usable: Stage) -> None:
     """With the password that its secret holds: that it can log in is part of what is checked."""
     asking(usable, verify=[ENOUGH])
-    with pytest.raises(VerificationFailedError):
-        usable.call(USERS)
+    orders(usable).rows["public.orders"] = 1000
+    usable.call(USERS)
     assert orders(usable).asked_by == ["app"]
     assert usable.database.tried[-1][1].password == usable.secret_value(usable.secret)["password"]
 
@@ -362,9 +362,76 @@ def test_all_checks_that_do_not_hold_are_told_at_once_and_nothing_of_what_was_fo
     usable.fail(failed.value)
     (message,) = usable.messages()
     assert message["event"]["outcome"] == "failed"
-    assert "The new cluster stands, and the users of the request can log in to it." in message["text"]
     told = "".join(str(event) for event in usable.events()) + str(message) + usable.log + str(usable.operation())
     assert SECRET_WORD not in told
+
+
+def test_where_a_check_does_not_hold_the_users_are_shut_out_again(usable: Stage) -> None:
+    """What it has found may be what nobody is to see. Resumed, they get in by the same secrets."""
+    asking(usable, verify=[ENOUGH])
+    with pytest.raises(VerificationFailedError) as failed:
+        usable.call(USERS)
+    assert [role.opens for role in usable.database.roles.values()] == [False]
+    assert usable.operation().logins == ("postgres",)
+    assert usable.events()[-2].detail == "app can no longer log in, because a check does not hold"
+    usable.fail(failed.value)
+    (message,) = usable.messages()
+    assert "Its users cannot log in: they were let in for the checks, and closed again because" in message["text"]
+    assert "can log in to it" not in message["text"]
+    secret = usable.secret_value(usable.secret)
+    orders(usable).rows["public.orders"] = 1000
+    usable.execution = f"{usable.operation_id}.2"
+    usable.run(USERS)
+    assert usable.operation().logins == ("app", "postgres")
+    (role,) = usable.database.roles.values()
+    assert (role.opens, role.password) == (True, secret["password"])
+    assert usable.secret_value(usable.secret) == secret
+    assert not usable.operation().database_work.shut
+
+
+@pytest.mark.parametrize("why", ["the database refuses", "logins: keep"])
+def test_where_users_cannot_be_shut_out_the_message_says_that_they_get_in(usable: Stage, why: str) -> None:
+    """The check that does not hold is what is told; a refusal to close takes nothing of that away."""
+    asking(usable, verify=[ENOUGH], **({"logins": "keep"} if why == "logins: keep" else {}))
+    usable.database.uncloseable = True
+    with pytest.raises(VerificationFailedError):
+        usable.call(USERS)
+    (about,) = [sentence for sentence in standing(usable.operation()) if "new cluster" in sentence]
+    assert about == "The new cluster stands, and the users of the request can log in to it."
+    asked = [event.detail for event in usable.events() if "does not hold" in event.detail and "log in" in event.detail]
+    assert len(asked) == (why == "the database refuses")
+
+
+def test_users_on_their_way_in_again_are_said_to_be_neither_in_nor_out(usable: Stage) -> None:
+    """A resumed operation that fails while it opens them: some may get in, and no SQL is what they wait for."""
+    asking(usable, verify=[ENOUGH])
+    with pytest.raises(VerificationFailedError) as failed:
+        usable.call(USERS)
+    usable.fail(failed.value)
+    usable.execution = f"{usable.operation_id}.2"
+    usable.database.roles.clear()
+    with pytest.raises(DatabaseRefusedError):
+        usable.run(USERS)
+    (about,) = [sentence for sentence in standing(usable.operation()) if "new cluster" in sentence]
+    assert about.endswith("It was about to let its users in: not all of them may be able to log in yet.")
+
+
+@pytest.mark.parametrize("silent", [1, 3])
+def test_users_are_shut_out_however_often_the_step_is_called_for_it(usable: Stage, silent: int) -> None:
+    """The database does not answer when they are to be closed: the checks are judged, and not made again."""
+    asking(usable, verify=[ENOUGH])
+
+    def fall_silent() -> None:
+        usable.database.silent_for = silent
+
+    orders(usable).refused["public.orders"] = "no (SQLSTATE 42501)"
+    orders(usable).on_question = fall_silent
+    for _ in range(silent):
+        assert usable.call(USERS)["status"] == "WAIT"
+    with pytest.raises(VerificationFailedError):
+        usable.call(USERS)
+    assert [role.opens for role in usable.database.roles.values()] == [False]
+    assert orders(usable).asked_by == ["app"]
 
 
 def test_a_resumed_operation_makes_all_checks_again(usable: Stage) -> None:

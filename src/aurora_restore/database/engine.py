@@ -156,6 +156,13 @@ class Engine(Protocol):
         """
         ...
 
+    def shut_out(self, endpoint: Endpoint, master: Login, users: Sequence[DesiredUser]) -> Applied:
+        """Take the users' ways in, end their sessions, and read that back; ``open`` lets them in again.
+
+        What else they have stays: it too may be called after SQL of the user's has run.
+        """
+        ...
+
     def remarks(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[str, ...]:
         """Return a sentence for each thing that lets users do more than they were granted and is left alone."""
         ...

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pymysql
 from pymysql.connections import Connection
@@ -37,7 +38,7 @@ from aurora_restore.database.mysql_server import Server, read_server, sessions_i
 from aurora_restore.database.mysql_session import MySQLSession
 from aurora_restore.database.scripts import Script
 from aurora_restore.database.tls import NO_BUNDLE, Tls
-from aurora_restore.database_request import Logins
+from aurora_restore.database_request import Leftover, Logins
 from aurora_restore.errors import DatabaseRefusedError, PreflightError
 
 # A killed session takes a moment to go.
@@ -93,6 +94,14 @@ class MySQL:
             if made:
                 left = self._openings(connection, endpoint, users)
                 expect_nothing_left(endpoint, [change for action in left for change in action.changes])
+        return Applied(tuple(made))
+
+    def shut_out(self, endpoint: Endpoint, master: Login, users: Sequence[DesiredUser]) -> Applied:
+        """See ``Engine.shut_out``."""
+        with self._open(endpoint, master) as connection:
+            plan = self._closings(connection, endpoint, users)
+            made = [change for changes in self._carry_out(connection, endpoint, plan) for change in changes]
+            expect_nothing_left(endpoint, self._closings(connection, endpoint, users).changes)
         return Applied(tuple(made))
 
     def remarks(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[str, ...]:
@@ -158,6 +167,14 @@ class MySQL:
                 advice="It was there before the files of sql were run: let them leave it as it is",
             )
         return tuple(opening(server, listed, self._dialect, self._random_bytes))
+
+    def _closings(self, connection: MyConnection, endpoint: Endpoint, users: Sequence[DesiredUser]) -> Plan:
+        closed = DesiredState(
+            tuple(replace(user, opens=False) for user in users), Logins.KEEP, leftovers=frozenset(Leftover)
+        )
+        plan = make_plan(self._read(connection, endpoint, closed), closed, self._dialect, self._random_bytes)
+        # What they may do stays.
+        return replace(plan, rest=())
 
     def _unmatched(
         self, connection: MyConnection, endpoint: Endpoint, server: Server, desired: DesiredState

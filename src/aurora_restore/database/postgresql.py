@@ -40,7 +40,7 @@ from aurora_restore.database.postgresql_plan import (
     read_database,
 )
 from aurora_restore.database.postgresql_proofs import proven
-from aurora_restore.database.postgresql_roles import plan_opening
+from aurora_restore.database.postgresql_roles import plan_closing, plan_opening
 from aurora_restore.database.postgresql_script import read_script
 from aurora_restore.database.postgresql_session import PostgreSQLSession
 from aurora_restore.database.postgresql_stages import Stage, run_stages, stages_of
@@ -90,6 +90,13 @@ class PostgreSQL:
             written = frozenset(change.user for change in applied.changes)
             left = self._openings(endpoint, master, users, written)
             expect_nothing_left(endpoint, [change for action in left for change in action.changes])
+        return applied
+
+    def shut_out(self, endpoint: Endpoint, master: Login, users: Sequence[DesiredUser]) -> Applied:
+        """See ``Engine.shut_out``."""
+        applied = self._run(endpoint, master, self._closings(endpoint, master, users), endless)
+        left = self._closings(endpoint, master, users)
+        expect_nothing_left(endpoint, [change for stage in left for change in stage.changes])
         return applied
 
     def remarks(self, endpoint: Endpoint, master: Login, desired: DesiredState) -> tuple[str, ...]:
@@ -158,6 +165,16 @@ class PostgreSQL:
     ) -> tuple[Action, ...]:
         cluster = self._read_cluster(endpoint, master)
         return plan_opening(cluster, users, proven(self._connect, endpoint, cluster, users, written), self._salt)
+
+    def _closings(self, endpoint: Endpoint, master: Login, users: Sequence[DesiredUser]) -> tuple[Stage, ...]:
+        units, sessions = plan_closing(self._read_cluster(endpoint, master), users)
+        if not (units or sessions):
+            return ()
+        names = frozenset(user.name for user in users)
+        return (
+            Stage(MAINTENANCE_DATABASE, CHANGE_USERS, units, closes=True),
+            Stage(MAINTENANCE_DATABASE, CHANGE_USERS, ends_sessions_of=names, session_changes=sessions, closes=True),
+        )
 
     def _run(self, endpoint: Endpoint, master: Login, stages: Sequence[Stage], time_left: TimeLeft) -> Applied:
         done = list(run_stages(self._connect, endpoint, master, stages, time_left))

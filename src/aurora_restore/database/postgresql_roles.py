@@ -5,7 +5,7 @@ or has another password from now on, loses the old way in before its sessions en
 user's new way in opens only after that. Killed between the two, the next run finds the role closed and goes on.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -54,6 +54,13 @@ def plan_opening(
     return tuple(_opening(user, salt) for user in users if not settled(cluster, user, proven))
 
 
+def plan_closing(cluster: Cluster, users: Sequence[DesiredUser]) -> tuple[tuple[Unit, ...], tuple[Change, ...]]:
+    """Return what takes the users' ways in and leaves them all else, and the sessions that are to end after it."""
+    names = {user.name for user in users} & cluster.roles.keys()
+    closings = (_closing(name, (_taken(name),)) for name in sorted(names) if cluster.roles[name].can_login)
+    return tuple((action,) for action in closings), tuple(_session_changes(cluster, names))
+
+
 def settled(cluster: Cluster, user: DesiredUser, proven: frozenset[str]) -> bool:
     """Say whether a listed user's way in is the desired one."""
     role = cluster.roles.get(user.name)
@@ -92,7 +99,7 @@ class _Roles:
                 *((action,) for action in self._forgettings(closed)),
             ),
             sent_away=frozenset(closed | self._master_before()),
-            session_changes=tuple(self._session_changes(closed)),
+            session_changes=tuple(_session_changes(self.cluster, closed)),
             open=tuple(self._openings()),
             join=self.memberships.joinings(),
             new_passwords=self.unsettled,
@@ -135,10 +142,8 @@ class _Roles:
 
     def _closings(self, closed: frozenset[str] | set[str]) -> Iterator[Action]:
         for name in sorted(closed):
-            if not self.cluster.roles[name].can_login:
-                continue
-            statement = sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(name), _NO_WAY_IN)
-            yield Action(statement, tuple(self._closed(name)))
+            if self.cluster.roles[name].can_login:
+                yield _closing(name, tuple(self._closed(name)))
 
     def _forgettings(self, closed: frozenset[str] | set[str]) -> Iterator[Action]:
         """Yield what takes the passwords of roles that cannot log in, lest somebody lets them in again by them.
@@ -155,19 +160,10 @@ class _Roles:
     def _closed(self, name: str) -> Iterator[Change]:
         user = self.users.get(name)
         if user is None:
-            yield Change(ChangeKind.TAKE_LOGIN, name, None, f"{name} can no longer log in")
+            yield _taken(name)
         elif not user.opens:
             yield Change(ChangeKind.CHANGE_USER, name, None, f"{name} cannot log in yet")
         # Others are only closed for a moment; what a person wants to know is said when they open.
-
-    def _session_changes(self, closed: frozenset[str] | set[str]) -> Iterator[Change]:
-        for session in self.cluster.sessions:
-            if session.user in closed:
-                one = session.count == 1
-                sentence = (
-                    f"{session.count} {'session' if one else 'sessions'} of {session.user} {'ends' if one else 'end'}"
-                )
-                yield Change(ChangeKind.END_SESSIONS, session.user, None, sentence)
 
     def _openings(self) -> Iterator[Action]:
         for user in self.desired.users:
@@ -235,6 +231,24 @@ class _Roles:
                     f"{name} can log in and was left alone, because its name is like those of RDS: if production made"
                     " it, close it in a file of sql (ALTER ROLE … NOLOGIN)"
                 )
+
+
+def _session_changes(cluster: Cluster, closed: Collection[str]) -> Iterator[Change]:
+    for session in cluster.sessions:
+        if session.user in closed:
+            one = session.count == 1
+            sentence = (
+                f"{session.count} {'session' if one else 'sessions'} of {session.user} {'ends' if one else 'end'}"
+            )
+            yield Change(ChangeKind.END_SESSIONS, session.user, None, sentence)
+
+
+def _closing(name: str, changes: tuple[Change, ...]) -> Action:
+    return Action(sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(name), _NO_WAY_IN), changes)
+
+
+def _taken(name: str) -> Change:
+    return Change(ChangeKind.TAKE_LOGIN, name, None, f"{name} can no longer log in")
 
 
 def _opening(user: DesiredUser, salt: Callable[[], bytes]) -> Action:

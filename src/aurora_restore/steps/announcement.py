@@ -96,16 +96,22 @@ def _about_logins(operation: Operation) -> str:
 
 
 def _about_database(operation: Operation) -> Iterator[str]:
-    if operation.database_work.opened:
+    work = operation.database_work
+    if work.opened:
         yield "The new cluster stands, and the users of the request can log in to it."
-    elif operation.database_work.tidied:
+    elif work.shut:
+        yield (
+            "The new cluster stands. Its users cannot log in: they were let in for the checks, and closed again because"
+            " not all of these hold. Resumed, they are let in, and the checks made anew."
+        )
+    elif work.tidied or not operation.wanted.sql:
         yield "The new cluster stands. It was about to let its users in: not all of them may be able to log in yet."
     else:
         yield (
             "The new cluster stands. Its users cannot log in yet: they are let in when all SQL files have run, and have"
             " let in nobody else."
         )
-    ran = [script.file for script in operation.database_work.scripts]
+    ran = [script.file for script in work.scripts]
     if operation.wanted.sql:
         yield f"SQL files that were run: {_listed(ran) or 'none'}, of {len(operation.wanted.sql)}."
 

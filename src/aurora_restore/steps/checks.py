@@ -6,6 +6,7 @@ from aurora_restore.database_request import User, Verification
 from aurora_restore.errors import DatabaseRefusedError, PreconditionError, VerificationFailedError
 from aurora_restore.operation import Verdict
 from aurora_restore.steps.database_site import Site
+from aurora_restore.steps.database_users import shut_users_out
 
 _TIMEOUT_S = 120
 
@@ -33,6 +34,7 @@ def _judge(site: Site) -> None:
     if not faults:
         site.journal.note("VerifyData", site.cluster_arn, f"{_all(len(held))}: {'; '.join(held)}")
         return
+    shut_users_out(site)
     # Whoever resumes the operation wants to know it anew.
     forgotten = site.work.model_copy(update={"checks": (), "faults": ()})
     detail = f"{len(faults)} of {len(held) + len(faults)} checks do not hold: {'; '.join(faults)}"

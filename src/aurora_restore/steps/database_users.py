@@ -1,6 +1,7 @@
 """Step 7's first part: the database's users and their secrets, and that nobody else can log in (I7).
 
-Where SQL of the request's is to be run, users get everything but a way in first, and are let in when it has run.
+Where SQL of the request's is to be run, users get everything but a way in first, and are let in when it has run. Where
+a check does not hold then, they are closed again.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -65,6 +66,9 @@ def let_users_in(site: Site) -> Verdict | None:
     if prepared is None:
         return Verdict.wait("the users' secrets are being read")
     users = _desired(site, prepared, opens=True).users
+    if site.work.shut:
+        # From here on some of them may get in.
+        site.keep(shut=False)
     if not _secrets(site).publish(prepared.values(), spent=True):
         return Verdict.wait("the SQL files are run; consumers are being told")
     _announce(site, [f"{user.name} can log in now" for user in users])
@@ -77,6 +81,24 @@ def let_users_in(site: Site) -> Verdict | None:
         database_work=site.work.model_copy(update={"opened": True}),
     )
     return None
+
+
+def shut_users_out(site: Site) -> None:
+    """Close the users whom we have let in: what a check has found may be what nobody is to see.
+
+    Where production's logins are kept, or the database refuses, they stay open, and the message says so.
+    """
+    if site.operation.wanted.logins is Logins.KEEP:
+        return
+    # What they come with says nothing about how they are closed.
+    users = _desired(site, {}, opens=False).users
+    _announce(site, [f"{user.name} can no longer log in, because a check does not hold" for user in users])
+    with suppress(DatabaseRefusedError):
+        site.engine.shut_out(site.endpoint, site.master, users)
+        site.journal.keep(
+            logins=site.engine.logins(site.endpoint, site.master),
+            database_work=site.work.model_copy(update={"opened": False, "shut": True}),
+        )
 
 
 def _secrets(site: Site) -> UserSecrets:

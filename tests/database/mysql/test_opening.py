@@ -1,5 +1,6 @@
 """Users that have everything but a way in, so that nobody sees the data before SQL has made it what it shall be."""
 
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -18,11 +19,12 @@ CLOSED = tuple(replace(each, opens=False) for each in USERS)
 
 def test_nobody_but_the_master_gets_in_before_the_users_are_opened(restored: Database) -> None:
     """Not with production's password, not with the new one; a session of before has ended. Twice is once."""
-    restored.connect(login("analyst", PRODUCTION_PASSWORD))
-    said = restored.apply(*CLOSED)
-    assert {"analyst can no longer log in", "new is made, and cannot log in yet"} <= set(said)
+    with closing(restored.connect(login("analyst", PRODUCTION_PASSWORD))):
+        said = restored.apply(*CLOSED)
+        assert restored.admin("SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'analyst'") == []
+    ended = "1 session of analyst ends"
+    assert {"analyst can no longer log in", "new is made, and cannot log in yet", ended} <= set(said)
     assert restored.logins() == ("dba",)
-    assert restored.admin("SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'analyst'") == []
     for name, password in (("analyst", PRODUCTION_PASSWORD), ("analyst", NEW_PASSWORD), ("new", NEW_PASSWORD)):
         assert not restored.lets_in(login(name, password))
     before = restored.fingerprint()
@@ -67,3 +69,29 @@ def test_a_user_whom_sql_has_dropped_cannot_be_opened(restored: Database) -> Non
     with pytest.raises(DatabaseRefusedError, match="has no account new any more"):
         engine().open(restored.endpoint, restored.master, USERS)
     assert restored.logins() == ("dba",)
+
+
+def test_closed_again_they_have_all_but_a_way_in(restored: Database) -> None:
+    """Sessions end, neither password works; what SQL has granted stays, and opened they are as before."""
+    restored.apply(*USERS)
+    restored.query(restored.master, "GRANT DROP ON shop.orders TO analyst")
+    before = restored.fingerprint()
+    with closing(restored.connect(login("analyst"))):
+        closed = engine().shut_out(restored.endpoint, restored.master, CLOSED)
+        assert restored.admin("SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'analyst'") == []
+    assert {"analyst can no longer log in", "1 session of analyst ends"} <= {each.sentence for each in closed.changes}
+    assert restored.logins() == ("dba",)
+    assert not restored.lets_in(login("new"))
+    assert engine().shut_out(restored.endpoint, restored.master, CLOSED).changes == ()
+    engine().open(restored.endpoint, restored.master, USERS)
+    assert restored.logins() == ("analyst", "analyst@localhost", "dba", "new", "oncall")
+    assert restored.fingerprint() == before
+
+
+def test_a_session_of_one_who_is_closed_already_ends(restored: Database) -> None:
+    """Killed between the two, the next call finds the account locked and its session there."""
+    restored.apply(*USERS)
+    with closing(restored.connect(login("new"))):
+        restored.admin("ALTER USER new ACCOUNT LOCK")
+        engine().shut_out(restored.endpoint, restored.master, CLOSED)
+        assert restored.admin("SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'new'") == []
