@@ -24,6 +24,8 @@ POSTGRESQL = [
     "CREATE RULE r AS ON INSERT TO t DO (DELETE FROM a; DELETE FROM b)",
     "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 2 END; END",
     "CREATE OR REPLACE PROCEDURE p(a int, b int) BEGIN ATOMIC INSERT INTO t VALUES (a); END",
+    "CREATE FUNCTION f(begin date, finish date) RETURNS int LANGUAGE sql AS $$ SELECT 1; SELECT 2 $$",
+    "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT (CASE WHEN true THEN 2 END); END",
     "SELECT U&'d\\0061t;', B'101', X'1F'",
     "SELECT ';'::text, ARRAY[1, 2]",
     'UPDATE "Größe" SET "wert;" = 1',
@@ -53,6 +55,13 @@ def test_postgresql_statements_are_told_apart(statements: list[str]) -> None:
     assert not script.mistakes
     for each in script.statements:
         assert each.text.splitlines()[0] in text.splitlines()[each.line - 1]
+
+
+def test_a_comment_ends_where_postgresql_ends_it() -> None:
+    """At a carriage return too: what stands behind it is run, and not left out in silence."""
+    script = postgresql_script.read_script("UPDATE a SET b = 1; -- first\rUPDATE a SET b = 2;\r-- last")
+    assert [each.text for each in script.statements] == ["UPDATE a SET b = 1", "UPDATE a SET b = 2"]
+    assert not script.mistakes
 
 
 @given(

@@ -136,8 +136,20 @@ def test_what_no_transaction_takes_is_run_by_itself(restored: Database) -> None:
 def test_a_statement_that_needs_to_be_alone_is_refused_among_others(restored: Database) -> None:
     """Where only the server could know; the message says what to do, and nothing is done."""
     text = f"{MAKE}DO $$ BEGIN COMMIT; END $$"
-    assert refused(restored, text).said == "it cannot run in a transaction with others: invalid transaction termination"
+    said = refused(restored, text).said
+    assert said.startswith("invalid transaction termination (SQLSTATE 2D000)")
+    assert said.endswith(f"say so in the file's first line: {ALONE}")
     assert restored.admin("SELECT to_regclass('public.runs')", "shop") == [(None,)]
+
+
+def test_what_cannot_be_run_by_itself_either_is_the_script_s_mistake(restored: Database) -> None:
+    """A function must not commit, in a transaction or alone; a check must not try to."""
+    function = "CREATE FUNCTION ends() RETURNS int LANGUAGE plpgsql AS $$ BEGIN COMMIT; RETURN 1; END $$"
+    restored.query(restored.master, function)
+    for text in ("SELECT ends()", f"{ALONE}\nSELECT ends()"):
+        assert refused(restored, text).said == "invalid transaction termination (SQLSTATE 2D000)"
+    with session(restored) as opened, pytest.raises(StatementError, match="invalid transaction termination"):
+        opened.answer("SELECT ends()", 5)
 
 
 def test_a_script_goes_on_where_it_stopped_with_what_was_set(restored: Database) -> None:
@@ -172,13 +184,16 @@ def test_a_statement_has_its_time(restored: Database) -> None:
 
 _SPEAKS_LATE = """
     CREATE TABLE t (id int);
-    CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the salary is 4711'; END $$;
+    CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql
+        AS $$ BEGIN RAISE unique_violation USING MESSAGE = 'the salary is 4711'; END $$;
     CREATE CONSTRAINT TRIGGER no AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION no();
     INSERT INTO t VALUES (1)
 """
 TELLING = (
     f"SELECT CAST('{SALARY} euro' AS int)",
     f"DO $$ BEGIN RAISE EXCEPTION 'the salary is {SALARY}'; END $$",
+    f"DO $$ BEGIN RAISE insufficient_privilege USING MESSAGE = 'the salary is {SALARY}'; END $$",
+    f"DO $$ BEGIN RAISE active_sql_transaction USING MESSAGE = 'the salary is {SALARY}'; END $$",
     f"DO $$ BEGIN EXECUTE format('SELECT %I', '{SALARY}'); END $$",
     f"SELECT 'x' '{SALARY}'",
     "CREATE TABLE p (id int PRIMARY KEY); INSERT INTO p VALUES (4711), (4711)",

@@ -10,9 +10,9 @@ from aurora_restore.database.scripts import ALONE, DIRECTIVE, MOST_WORDS, Script
 # on in the next line's quotes, with escapes too. A name may hold a dollar: $ opens a quote only where no name goes on.
 _TOKEN = re.compile(
     r"""
-      (?P<space>    \s+ | --[^\n]* )
+      (?P<space>    \s+ | --[^\n\r]* )
     | (?P<comment>  /\* )
-    | (?P<string>   [eE]'(?:[^'\\]|\\.|'')*' (?: [^\S\n]*\n\s*'(?:[^'\\]|\\.|'')*' )*
+    | (?P<string>   [eE]'(?:[^'\\]|\\.|'')*' (?: [^\S\n\r]*[\n\r]\s*'(?:[^'\\]|\\.|'')*' )*
                   | (?: [bBxXnN] | [uU]& )? '(?:[^']|'')*' )
     | (?P<quoted>   (?:[uU]&)? "(?:[^"]|"")*" )
     | (?P<dollar>   \$(?P<tag>(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?)\$ )
@@ -169,7 +169,8 @@ class _Depth:
             self.brackets += 1
         elif kind == "close":
             self.brackets -= 1
-        elif word in {"BEGIN", "CASE", "END"} and _FUNCTION.match(" ".join(words[:4])):
+        elif word in {"BEGIN", "CASE", "END"} and self.brackets <= 0 and _FUNCTION.match(" ".join(words[:4])):
+            # In brackets BEGIN is an argument's name; and what is a block's is closed again where they are.
             self._block(word)
 
     def _block(self, word: str) -> None:

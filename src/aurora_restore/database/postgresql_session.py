@@ -12,7 +12,7 @@ from psycopg.pq.abc import PGresult
 
 from aurora_restore.database.engine import Endpoint
 from aurora_restore.database.postgresql_connection import PgConnection, our_errors
-from aurora_restore.database.scripts import Answer, Mark, Statement, StatementError
+from aurora_restore.database.scripts import ALONE, Answer, Mark, Statement, StatementError
 from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError, NotReadyError
 
 _SCHEMA = sql.Identifier("aurora_restore")
@@ -64,6 +64,8 @@ _NAMING = frozenset("0A 0L 23 25 28 2B 2D 34 3B 3D 3F 42 44 53 54 55".split())
 _MISSING = frozenset("34 3D 3F 42".split())
 _NAMED = re.compile(r'"([^"]*)"|: (.*)')
 _SYNTAX = "42601"
+# Where in PostgreSQL's sources the errors come from that a function makes up itself, message and code.
+_LANGUAGES = ("pl_exec", "plperl", "pltcl", "plpy", "plv8", "plrust")
 
 
 class PostgreSQLSession:
@@ -94,7 +96,7 @@ class PostgreSQLSession:
                     self._execute_all(statements, timeout_s)
         except _NeedsToBeAloneError as refusal:
             if len(statements) > 1:
-                said = f"it cannot run in a transaction with others: {refusal.said}"
+                said = f"{refusal.said}: if it runs by itself, say so in the file's first line: {ALONE}"
                 raise StatementError(refusal.line, said) from None
             self._execute_all(statements, timeout_s)
             with self._reading():
@@ -197,13 +199,14 @@ class PostgreSQLSession:
             line += statement.decode()[offset : place - 1].count("\n")
         said = (failure.error_field(DiagnosticField.MESSAGE_PRIMARY) or b"").decode(errors="replace")
         is_inner = failure.error_field(DiagnosticField.INTERNAL_QUERY) is not None
-        if is_inner or (not place and _names_others(state, said, statement.decode())):
+        raised_in = (failure.error_field(DiagnosticField.SOURCE_FILE) or b"").decode(errors="replace")
+        if is_inner or _is_a_functions(raised_in) or (not place and _names_others(state, said, statement.decode())):
             said = ""
         raise self._failure(state, said, line)
 
     def _failure(self, state: str, said: str, line: int) -> Exception:
         if state in _ALONE:
-            return _NeedsToBeAloneError(line, said)
+            return _NeedsToBeAloneError(line, _told(state, said))
         if state == _PARAMETERS:
             return StatementError(line, "it has a parameter ($1), for which nobody has a value")
         if not state or state.startswith(_LOST):
@@ -226,7 +229,8 @@ class PostgreSQLSession:
             with self._connection.transaction():
                 yield
         except psycopg.Error as error:
-            failure = self._failure(error.sqlstate or "", error.diag.message_primary or "", line)
+            said = "" if _is_a_functions(error.diag.source_file or "") else error.diag.message_primary or ""
+            failure = self._failure(error.sqlstate or "", said, line)
         else:
             return
         if isinstance(failure, StatementError):
@@ -250,11 +254,13 @@ class PostgreSQLSession:
         raise failure
 
 
-class _NeedsToBeAloneError(Exception):
-    def __init__(self, line: int, said: str) -> None:
-        self.line = line
-        self.said = said
-        super().__init__(line)
+class _NeedsToBeAloneError(StatementError):
+    pass
+
+
+def _is_a_functions(source_file: str) -> bool:
+    """Say whether a function's own words are the error (RAISE), which under any code may be data."""
+    return source_file.rpartition("/")[2].startswith(_LANGUAGES)
 
 
 def _names_others(state: str, said: str, statement: str) -> bool:
