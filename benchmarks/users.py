@@ -3,14 +3,12 @@
 Prints a table and writes benchmarks/results/users.json. The README beside this file says how to read it.
 """
 
-import argparse
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import Any, ClassVar, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -20,10 +18,10 @@ from aurora_restore.database.passwords import scram_verifier
 from aurora_restore.database.postgresql import PostgreSQL
 from aurora_restore.embedded.dataplane import MasterUser
 from aurora_restore.embedded.postgres import PostgresServers
-from benchmarks.users_relay import Relay
-from benchmarks.users_report import TABLES, Measurement, many_users, report, timed
+from benchmarks.users_report import TABLES, Measurement, counted, fresh_copy, many_users, options, report, timed
 
 _MASTER = MasterUser("dba", "testing")
+_OURS, _AGAIN = "ours: make and read back", "ours: nothing to do"
 
 _STATE = """
     SELECT 'acl', oid::regclass::text, item::text FROM pg_class, unnest(relacl) AS item
@@ -40,7 +38,7 @@ _STATE = """
 class Counting(psycopg.Connection):
     """A connection that counts the statements of all its kind."""
 
-    statements = 0
+    statements: ClassVar[int] = 0
 
     def execute(self, *arguments: Any, **options: Any) -> Any:
         """Count, and run."""
@@ -64,28 +62,15 @@ class Bench:
         """Return the users: each may read one schema and what comes into it, and has four grants on tables."""
         return many_users(self.users, self.names(), schema="sales")
 
-    @contextmanager
-    def copy(self) -> Iterator[Endpoint]:
-        """Run a fresh copy of the origin."""
-        self.servers.clone("origin", "copy")
-        try:
-            yield Endpoint("127.0.0.1", self.servers.start("copy", None))
-        finally:
-            self.servers.drop("copy")
-
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--users", type=int, default=1_000, metavar="N")
-    parser.add_argument("--databases", type=int, default=20, metavar="N")
-    parser.add_argument("--repeat", type=int, default=3, metavar="TIMES")
-    options = parser.parse_args()
+    chosen = options(__doc__, repeat=3)
     with PostgresServers(Path(tempfile.mkdtemp()), remove_on_death=True) as servers:
-        bench = Bench(servers, options.users, options.databases)
+        bench = Bench(servers, chosen.users, chosen.databases)
         _fill(bench)
-        measurements = _measure(bench, options.repeat)
-    report("users", vars(options), measurements, measurements[1].seconds)
+        measurements = _measure(bench, chosen.repeat)
+    report("users", vars(chosen), measurements, measurements[1].seconds)
 
 
 def _fill(bench: Bench) -> None:
@@ -108,37 +93,28 @@ def _measure(bench: Bench, repeat: int) -> list[Measurement]:
     desired, master = bench.desired(), Login(_MASTER.name, _MASTER.password)
     ways: dict[str, Callable[[Endpoint], Any]] = {
         "DO blocks by hand": lambda endpoint: _by_hand(bench, endpoint, desired),
-        "ours: make and read back": lambda endpoint: PostgreSQL(Counting.connect).apply(endpoint, master, desired),
+        _OURS: lambda endpoint: PostgreSQL(Counting.connect).apply(endpoint, master, desired),
     }
-    best = dict.fromkeys([*ways, "ours: nothing to do"], float("inf"))
+    best = dict.fromkeys([*ways, _AGAIN], float("inf"))
     states = []
     for _ in range(repeat):
         for what, way in ways.items():
-            with bench.copy() as endpoint:
+            with fresh_copy(bench.servers) as endpoint:
                 best[what] = min(best[what], timed(way, endpoint))
                 states.append(_state(bench, endpoint))
-                if what.startswith("ours"):
-                    best["ours: nothing to do"] = min(best["ours: nothing to do"], timed(way, endpoint))
+                if what == _OURS:
+                    best[_AGAIN] = min(best[_AGAIN], timed(way, endpoint))
     if any(state != states[0] for state in states):
         raise SystemExit("the DO blocks and ours do not end in the same state: the benchmark is wrong")
     floor_s = best["DO blocks by hand"]
     return [
-        Measurement(what, round(seconds, 2), *_counted(bench, ways, what), ratio=round(seconds / floor_s, 2))
+        Measurement(what, round(seconds, 2), *_sent(bench, ways, what), ratio=round(seconds / floor_s, 2))
         for what, seconds in best.items()
     ]
 
 
-def _counted(bench: Bench, ways: dict[str, Callable[[Endpoint], Any]], what: str) -> tuple[int, int, int]:
-    """Return statements, round trips and connections, counted in a run of its own behind a relay."""
-    again = what == "ours: nothing to do"
-    way = ways["ours: make and read back" if again else what]
-    with bench.copy() as endpoint:
-        if again:
-            way(endpoint)
-        Counting.statements = 0
-        with Relay(endpoint.port) as relay:
-            way(Endpoint("127.0.0.1", relay.port))
-        return Counting.statements, relay.round_trips, relay.connections
+def _sent(bench: Bench, ways: Mapping[str, Callable[[Endpoint], Any]], what: str) -> tuple[int, int, int]:
+    return counted(bench.servers, ways[_OURS if what == _AGAIN else what], Counting, is_made=what == _AGAIN)
 
 
 def _by_hand(bench: Bench, endpoint: Endpoint, desired: DesiredState) -> None:

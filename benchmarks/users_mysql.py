@@ -3,15 +3,13 @@
 Prints a table and writes benchmarks/results/users-mysql.json. The README beside this file says how to read it.
 """
 
-import argparse
 import itertools
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pymysql.connections import Connection
 
@@ -23,8 +21,7 @@ from aurora_restore.embedded.dataplane import MasterUser
 from aurora_restore.embedded.mariadb import MariaServers
 from aurora_restore.embedded.mariadb_dialect import MARIADB
 from aurora_restore.errors import EnvironmentUnfitError
-from benchmarks.users_relay import Relay
-from benchmarks.users_report import TABLES, Measurement, many_users, report, timed
+from benchmarks.users_report import TABLES, Measurement, counted, fresh_copy, many_users, options, report, timed
 
 _MASTER = Login("dba", "testing")
 _PLAIN, _GROUPED = "by hand: a statement a grant", "by hand: equal grants together"
@@ -40,7 +37,7 @@ _STATE = (
 class Counting(Connection):
     """A connection that counts the statements of all its kind."""
 
-    statements = 0
+    statements: ClassVar[int] = 0
 
     def query(self, sql: str | bytes, unbuffered: bool = False) -> int:  # noqa: FBT001, FBT002
         """Count, and run."""
@@ -64,32 +61,19 @@ class Bench:
         """Return the users: each may read one database, and has four grants on tables of others."""
         return many_users(self.users, self.names())
 
-    @contextmanager
-    def copy(self) -> Iterator[Endpoint]:
-        """Run a fresh copy of the origin."""
-        self.servers.clone("origin", "copy")
-        try:
-            yield Endpoint("127.0.0.1", self.servers.start("copy", None))
-        finally:
-            self.servers.drop("copy")
-
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--users", type=int, default=1_000, metavar="N")
-    parser.add_argument("--databases", type=int, default=20, metavar="N")
-    parser.add_argument("--repeat", type=int, default=2, metavar="TIMES")
-    options = parser.parse_args()
+    chosen = options(__doc__, repeat=2)
     try:
         data_plane = MariaServers(Path(tempfile.mkdtemp()), remove_on_death=True)
     except EnvironmentUnfitError as error:
         raise SystemExit(str(error)) from error
     with data_plane as servers:
-        bench = Bench(servers, options.users, options.databases)
+        bench = Bench(servers, chosen.users, chosen.databases)
         _fill(bench)
-        measurements = _measure(bench, options.repeat)
-    report("users-mysql", vars(options), measurements, measurements[2].seconds)
+        measurements = _measure(bench, chosen.repeat)
+    report("users-mysql", vars(chosen), measurements, measurements[2].seconds)
 
 
 def _fill(bench: Bench) -> None:
@@ -116,7 +100,7 @@ def _measure(bench: Bench, repeat: int) -> list[Measurement]:
     for turn, (what, way) in itertools.product(range(repeat), ways.items()):
         if turn and what == _PLAIN:
             continue  # It takes ten times as long as any other.
-        with bench.copy() as endpoint:
+        with fresh_copy(bench.servers) as endpoint:
             best[what] = min(best[what], timed(way, endpoint))
             states.append(_state(bench))
             if what == _OURS:
@@ -124,21 +108,13 @@ def _measure(bench: Bench, repeat: int) -> list[Measurement]:
     if any(state != states[0] for state in states):
         raise SystemExit("the statements by hand and ours do not end in the same state: the benchmark is wrong")
     return [
-        Measurement(what, round(seconds, 2), *_counted(bench, ways, what), ratio=round(seconds / best[_PLAIN], 2))
+        Measurement(what, round(seconds, 2), *_sent(bench, ways, what), ratio=round(seconds / best[_PLAIN], 2))
         for what, seconds in best.items()
     ]
 
 
-def _counted(bench: Bench, ways: dict[str, Callable[[Endpoint], Any]], what: str) -> tuple[int, int, int]:
-    """Return statements, round trips and connections, counted in a run of its own behind a relay."""
-    way = ways[_OURS if what == _AGAIN else what]
-    with bench.copy() as endpoint:
-        if what == _AGAIN:
-            way(endpoint)
-        Counting.statements = 0
-        with Relay(endpoint.port) as relay:
-            way(Endpoint("127.0.0.1", relay.port))
-        return Counting.statements, relay.round_trips, relay.connections
+def _sent(bench: Bench, ways: Mapping[str, Callable[[Endpoint], Any]], what: str) -> tuple[int, int, int]:
+    return counted(bench.servers, ways[_OURS if what == _AGAIN else what], Counting, is_made=what == _AGAIN)
 
 
 def _ours(endpoint: Endpoint, desired: DesiredState) -> None:

@@ -1,15 +1,19 @@
-"""What the two benchmarks of many users have in common: the users, a measurement, and how it is shown."""
+"""What the two benchmarks of many users have in common: the users, how a way is measured, and how that is shown."""
 
+import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from aurora_restore.database.engine import DesiredState, DesiredUser, Endpoint
 from aurora_restore.database_request import Grant
+from aurora_restore.embedded.dataplane import DataPlane
 from benchmarks import machine
+from benchmarks.users_relay import Relay
 
 # Of each database.
 TABLES = 20
@@ -18,6 +22,12 @@ RESULTS = Path(__file__).resolve().parent / "results"
 # What Lambda gives a function, and how much slower a small instance far away is taken to be.
 _LAMBDA_S = 900
 _SLOWER = 50
+
+
+class Counting(Protocol):
+    """A kind of connection that counts the statements of all its kind."""
+
+    statements: ClassVar[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,41 @@ def _grants(user: int, databases: Sequence[str], place: Mapping[str, str]) -> It
                 **place,
             }
         )
+
+
+def options(description: str | None, *, repeat: int) -> argparse.Namespace:
+    """Return what the command line says: users, databases, repeat."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--users", type=int, default=1_000, metavar="N")
+    parser.add_argument("--databases", type=int, default=20, metavar="N")
+    parser.add_argument("--repeat", type=int, default=repeat, metavar="TIMES")
+    return parser.parse_args()
+
+
+@contextmanager
+def fresh_copy(servers: DataPlane) -> Iterator[Endpoint]:
+    """Run a copy of the volume ``origin``, called ``copy``."""
+    servers.clone("origin", "copy")
+    try:
+        yield Endpoint("127.0.0.1", servers.start("copy", None))
+    finally:
+        servers.drop("copy")
+
+
+def counted(
+    servers: DataPlane, way: Callable[[Endpoint], Any], counting: type[Counting], *, is_made: bool
+) -> tuple[int, int, int]:
+    """Return statements, round trips and connections of a run of its own, behind a relay.
+
+    ``is_made``: of a second run, for which the first has left nothing to do.
+    """
+    with fresh_copy(servers) as endpoint:
+        if is_made:
+            way(endpoint)
+        counting.statements = 0
+        with Relay(endpoint.port) as relay:
+            way(Endpoint("127.0.0.1", relay.port))
+        return counting.statements, relay.round_trips, relay.connections
 
 
 def timed(way: Callable[[Endpoint], Any], endpoint: Endpoint) -> float:
