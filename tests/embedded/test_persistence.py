@@ -218,6 +218,16 @@ def test_the_functions_answer_in_the_account_that_came_back(kept: Kept) -> None:
         assert json.load(answer["Payload"])["errorType"] == "OperationNotFoundError"
 
 
+def test_a_second_pipeline_is_deployed_into_the_account_that_came_back(kept: Kept) -> None:
+    """What goes on can be added to: a parameter of a new name among what was kept, such as a deployment's of itself."""
+    with kept.account():
+        pass
+    with kept.account() as account:
+        account.client("ssm").put_parameter(Name="/aurora-restore/second", Value="{}", Type="String")
+        assert account.client("ssm").get_parameter(Name="/aurora-restore/second")["Parameter"]["Version"] == 1
+        assert account.client("ssm").get_parameter(Name="/aurora-restore/aurora-restore")["Parameter"]["Value"]
+
+
 def test_an_execution_that_ran_is_aborted_and_one_that_ended_is_as_it_was(kept: Kept) -> None:
     """What ran is named to the operator; nobody is told, nothing is cancelled: resume finishes it."""
     with kept.account(EmbeddedClock(1)) as account:

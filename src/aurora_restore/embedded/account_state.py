@@ -4,7 +4,6 @@ moto's objects refer to each other's backends, hold private keys and locks, and 
 the pickle names a backend instead of holding it, writes keys as PEM, and takes an execution as a kill would leave it.
 """
 
-import copyreg
 import io
 import pickle
 import threading
@@ -166,12 +165,16 @@ class _Pickler(pickle.Pickler):
 
 def _without_factory(it: defaultdict[Any, Any]) -> Any:
     if isinstance(it, ParameterDict):
-        # Its constructor asks for more than a defaultdict's reduction gives.
-        return copyreg.__newobj__, (ParameterDict,), vars(it), None, iter(it.items())  # type: ignore[attr-defined]
+        return _parameters, (it.account_id, it.region_name), vars(it), None, iter(it.items())
     if "<locals>" in getattr(it.default_factory, "__qualname__", ""):
         # Made by a function that no name leads to; what it has given is kept.
         return dict, (dict(it),)
     return NotImplemented
+
+
+def _parameters(account_id: str, region: str) -> ParameterDict:
+    # Its constructor asks for more than a defaultdict's reduction gives, and gives what new names need.
+    return ParameterDict(account_id, region)
 
 
 class _Unpickler(pickle.Unpickler):
