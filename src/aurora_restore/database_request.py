@@ -50,7 +50,8 @@ def _without_nul(value: object) -> object:
 
 
 _NO_NUL = AfterValidator(_without_nul)
-_SQL_NAME = Field(min_length=1, max_length=63)
+# 64 characters are MySQL's; where it is PostgreSQL, with its 63 bytes, there is nothing of such a name.
+_SQL_NAME = Field(min_length=1, max_length=64)
 _SqlName = Annotated[str, _SQL_NAME, _NO_NUL]
 _SECRET = Matching(r"^[A-Za-z0-9/_+=.@-]{1,512}$", "a secret's name: 1 to 512 letters, digits and any of /_+=.@-")
 _HOST = Matching(r"^[A-Za-z0-9_.:/%-]+$", "an address or a name, with % as a wildcard, such as 10.%")

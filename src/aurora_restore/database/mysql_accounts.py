@@ -3,14 +3,18 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from aurora_restore.database.engine import DesiredState, DesiredUser
 from aurora_restore.database.mysql_dialect import Dialect
 from aurora_restore.database.mysql_passwords import is_for
-from aurora_restore.database.mysql_server import Account, Name, Server, is_local
+from aurora_restore.database.mysql_privileges import wanted
+from aurora_restore.database.mysql_server import Account, Name, Place, Scope, Server, is_local
+from aurora_restore.database.mysql_words import LONGEST_PATTERN, matches
 from aurora_restore.database_request import Logins
 
 IAM_STORED = "RDS"
+_Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,7 @@ def problems(server: Server, desired: DesiredState) -> Iterator[str]:
                 yield f"there is no role {role} for {user.name} to be in"
             elif server.belongs_to_rds((role, "%")) and role not in own:
                 yield f"the role {role} is RDS's, and {server.me[0]} may not grant it"
+    yield from _told_apart(server, desired)
 
 
 def taken_for_rds(server: Server, desired: DesiredState) -> Iterator[str]:
@@ -104,6 +109,25 @@ def taken_for_rds(server: Server, desired: DesiredState) -> Iterator[str]:
                 f"{shown(name)} can log in and was left alone, because its name is one of RDS's: if production made"
                 " it, close it in a file of sql (ALTER USER … ACCOUNT LOCK)"
             )
+
+
+def _told_apart(server: Server, desired: DesiredState) -> Iterator[str]:
+    """Yield a sentence for each user who could do in one database what it is to do in another only."""
+    alike = [
+        (one, other)
+        for one, pattern in server.databases.items()
+        for other in server.databases
+        if len(pattern) == LONGEST_PATTERN and other != one and matches(pattern, other)
+    ]
+    for user in desired.users if alike else ():
+        shall = wanted(user.grants, server.databases)
+        for one, other in alike:
+            here, there = (shall.get(Place(Scope.DATABASE, server.databases[name])) for name in (one, other))
+            if here and here != there:
+                yield (
+                    f"what {user.name} is to do in {one} it could do in {other} too, because MySQL has no room for the"
+                    " underscores of names as long as these: give it the same on both"
+                )
 
 
 def _own(server: Server) -> set[Name]:
@@ -137,9 +161,26 @@ def _is_right(account: Account, user: DesiredUser, dialect: Dialect) -> bool:
 
 
 def _is_within(host: str, pattern: str) -> bool:
-    """Say whether a narrower host is one of those that a pattern stands for; its own wildcards are characters here."""
-    if host == pattern:
+    """Say whether a narrower host is one of those that a pattern stands for; its own wildcards are characters here.
+
+    No host at all stands for all hosts too, and MySQL looks there last of all.
+    """
+    if host in {"", pattern}:
         return False
+    network, narrower = _network(pattern), _network(host)
+    if isinstance(network, IPv4Network) and isinstance(narrower, IPv4Network):
+        return narrower.subnet_of(network)
     parts = {"%": ".*", "_": "."}
     expression = "".join(parts.get(character, re.escape(character)) for character in pattern)
     return re.fullmatch(expression, host, re.IGNORECASE) is not None
+
+
+def _network(host: str) -> _Network | None:
+    """Return what a host stands for, if that is one address, an address with its netmask, or 10.1.%."""
+    octets = host.removesuffix("%").rstrip(".").split(".")
+    if re.fullmatch(r"(\d+\.){1,3}%", host):
+        host = f"{'.'.join([*octets, *['0'] * (4 - len(octets))])}/{8 * len(octets)}"
+    try:
+        return ip_network(host, strict=False)
+    except ValueError:
+        return None

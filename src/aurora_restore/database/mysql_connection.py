@@ -179,6 +179,8 @@ def _connection_failure(error: pymysql.MySQLError, endpoint: Endpoint, user: str
         return DatabaseRefusedError(f"{endpoint} could not prove who it is: its certificate was not verified")
     if code == CR.CR_SSL_CONNECTION_ERROR:
         return DatabaseRefusedError(f"{endpoint} offers no encrypted connection")
+    if code == ER.CON_COUNT_ERROR:
+        return DatabaseUnreachableError(f"{endpoint} has no connection left: all of its max_connections are in use")
     if code in _UNREACHABLE or code == 0:
         return DatabaseUnreachableError(f"{endpoint} does not answer")
     advice = ""

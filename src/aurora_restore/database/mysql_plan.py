@@ -140,11 +140,12 @@ def _stripping(server: Server, listed: Sequence[Listed]) -> Iterator[Action]:
 
 
 def _leaving(server: Server, listed: Sequence[Listed], dialect: Dialect) -> Iterator[Action]:
+    of_all = server.roles_of_all
     for one in listed:
         # The role's host is as it was granted; MariaDB's roles have none.
         handed_on = server.handed_on.get(one.name, frozenset())
         # Who is to be in a role, but not to hand it on, leaves it and joins it anew: MySQL takes back both or nothing.
-        for role in sorted(server.memberships.get(one.name, frozenset()) - _roles(one) | handed_on):
+        for role in sorted((server.memberships.get(one.name, frozenset()) - _roles(one) | handed_on) - of_all):
             which = "may hand the role {} on no more" if role in _roles(one) else "leaves the role {}"
             sentence = f"{shown(one.name)} {which.format(shown(role))}"
             given = dialect.role(role[0]) if role[1] == "%" else account(*role)
@@ -210,9 +211,10 @@ def _granting(server: Server, listed: Sequence[Listed]) -> Iterator[Action]:
 
 
 def _joining(server: Server, listed: Sequence[Listed], dialect: Dialect) -> Iterator[Action]:
+    of_all = server.roles_of_all
     for one in listed:
         is_stripped = dialect.revoking_takes_roles and bool(_excess(server, one))
-        handed_on = server.handed_on.get(one.name, frozenset())
+        handed_on = server.handed_on.get(one.name, frozenset()) - of_all
         present = frozenset() if is_stripped else server.memberships.get(one.name, frozenset()) - handed_on
         for role in one.user.roles:
             if (role, "%") not in present:

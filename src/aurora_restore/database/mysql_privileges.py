@@ -1,9 +1,8 @@
 """What a request's grants are in MySQL."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
 from aurora_restore.database.mysql_server import Holdings, Place, Scope
-from aurora_restore.database.mysql_words import pattern_of
 from aurora_restore.database_request import Grant, GrantPreset
 
 _READ = frozenset({"SELECT", "SHOW VIEW"})
@@ -27,19 +26,19 @@ _PRIVILEGES = {
 }
 
 
-def wanted(grants: Sequence[Grant], databases: Collection[str]) -> Holdings:
-    """Return what a user with these grants is to hold in a server with these databases."""
+def wanted(grants: Sequence[Grant], databases: Mapping[str, str]) -> Holdings:
+    """Return what a user with these grants is to hold in a server with these databases, each with its pattern."""
     holdings: Holdings = {}
     for grant in grants:
         for database in databases if grant.database is None else [grant.database]:
-            place = _place(database, grant.table)
+            place = _place(database, databases.get(database, database), grant.table)
             holdings[place] = holdings.get(place, frozenset()) | _privileges(grant)
     return holdings
 
 
-def _place(database: str, table: str | None) -> Place:
+def _place(database: str, pattern: str, table: str | None) -> Place:
     if table is None:
-        return Place(Scope.DATABASE, pattern_of(database))
+        return Place(Scope.DATABASE, pattern)
     return Place(Scope.TABLE, database, table)
 
 

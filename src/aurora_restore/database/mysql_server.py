@@ -10,6 +10,7 @@ from typing import Any
 from aurora_restore.database.mysql_connection import MyConnection, Row, rows
 from aurora_restore.database.mysql_dialect import RDS_USERS, Dialect
 from aurora_restore.database.mysql_passwords import NATIVE, SHA2, is_nobodys
+from aurora_restore.database.mysql_words import accounts_in, pattern_of
 
 Name = tuple[str, str]  # of an account: user and host
 
@@ -105,12 +106,18 @@ class Server:
     # Of these roles those that a member may hand on.
     handed_on: Mapping[Name, frozenset[Name]]
     default_roles: Mapping[Name, frozenset[Name]]
-    databases: tuple[str, ...]
+    # Each with the pattern for it that mysql.db holds.
+    databases: Mapping[str, str]
     events: tuple[Event, ...]
     # How many sessions each user has, besides the one that asked.
     sessions: Mapping[str, int]
     mandatory_roles: str
     reserved: frozenset[str]
+
+    @property
+    def roles_of_all(self) -> frozenset[Name]:
+        """The roles that every user is in, whether it was granted them or not; MySQL lets nobody revoke them."""
+        return accounts_in(self.mandatory_roles)
 
     def belongs_to_rds(self, name: Name) -> bool:
         """Say whether an account is RDS's or MySQL's own.
@@ -134,13 +141,13 @@ def read_server(connection: MyConnection, dialect: Dialect, users: Collection[st
     edges = rows(connection, dialect.memberships)
     return Server(
         me=(user, host),
-        default_plugin=SHA2 if settings.get("default_authentication_plugin", NATIVE) == SHA2 else NATIVE,
+        default_plugin=plugin_by(settings),
         accounts={_name(row): account_in(row) for row in found},
         holdings=_holdings(connection, dialect, [row for row in found if row["User"] in users], users),
         memberships=_edges(edges),
         handed_on=_edges(edge for edge in edges if edge["WITH_ADMIN_OPTION"] == "Y"),
         default_roles=_edges(rows(connection, dialect.default_roles)),
-        databases=tuple(row["name"] for row in rows(connection, _DATABASES) if row["name"] not in _SYSTEM_DATABASES),
+        databases=patterns_by(settings, (row["name"] for row in rows(connection, _DATABASES))),
         events=tuple(_events(connection)),
         sessions=Counter(row["name"] for row in sessions_in(connection)),
         mandatory_roles=settings.get("mandatory_roles", ""),
@@ -172,11 +179,29 @@ _EVENTS = (
     "SELECT EVENT_SCHEMA AS place, EVENT_NAME AS name, DEFINER AS definer FROM information_schema.EVENTS"
     " WHERE STATUS = 'ENABLED' ORDER BY EVENT_SCHEMA, EVENT_NAME"
 )
-_VARIABLES = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('default_authentication_plugin', 'mandatory_roles')"
+_VARIABLES = (
+    "SHOW GLOBAL VARIABLES WHERE Variable_name IN"
+    " ('authentication_policy', 'default_authentication_plugin', 'mandatory_roles', 'partial_revokes')"
+)
 
 
 def _variables(connection: MyConnection) -> dict[str, str]:
     return {row["Variable_name"]: row["Value"] for row in rows(connection, _VARIABLES)}
+
+
+def plugin_by(settings: Mapping[str, str]) -> str:
+    """Return the plugin that a password's verifier is to be for: the one that the cluster's clients are ready for."""
+    # Its first factor; an asterisk, or nothing, leaves it to the older variable, which MySQL 8.4 has no more.
+    first = settings.get("authentication_policy", "").partition(",")[0].rpartition(":")[2].strip(" *")
+    no_word = SHA2 if "authentication_policy" in settings else NATIVE
+    return SHA2 if (first or settings.get("default_authentication_plugin", no_word)) == SHA2 else NATIVE
+
+
+def patterns_by(settings: Mapping[str, str], databases: Iterable[str]) -> dict[str, str]:
+    """Return the databases that are not the server's own, each with its pattern."""
+    # With partial_revokes, MySQL compares letter by letter: an escape would be a character of another database's name.
+    is_literal = settings.get("partial_revokes", "OFF") == "ON"
+    return {name: name if is_literal else pattern_of(name) for name in databases if name not in _SYSTEM_DATABASES}
 
 
 def _name(row: Row) -> Name:

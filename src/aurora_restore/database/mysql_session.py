@@ -3,18 +3,20 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from threading import Timer
+from threading import Event, Thread
 
 import pymysql
-from pymysql.constants import ER
+from pymysql.constants import ER, FIELD_TYPE
 from pymysql.cursors import SSCursor
 
 from aurora_restore.database.engine import Endpoint
 from aurora_restore.database.mysql_connection import MyConnection, code_and_words, our_errors, rows, statement_failure
 from aurora_restore.database.mysql_words import identifier
 from aurora_restore.database.scripts import Answer, Mark, Statement, StatementError
-from aurora_restore.errors import DatabaseRefusedError
+from aurora_restore.errors import AuroraRestoreError, DatabaseRefusedError
 
+# Between two tries to end a statement.
+_INTERRUPT_AGAIN_S = 2.0
 _MAKE_ROOM = (
     "CREATE DATABASE IF NOT EXISTS aurora_restore",
     (
@@ -99,8 +101,7 @@ class MySQLSession:
     def answer(self, query: str, timeout_s: float) -> Answer:
         """See ``Session.answer``."""
         with self._only_reading():
-            row = self._first_row(Statement(query.strip().rstrip(";"), 1), timeout_s)
-            return Answer(row is not None, None if row is None else _shown(row[0]))
+            return self._ask(Statement(query.strip().rstrip(";"), 1), timeout_s)
 
     def count_rows(self, table: str, at_most: int, timeout_s: float) -> int | None:
         """See ``Session.count_rows``; schema is the database here."""
@@ -111,8 +112,7 @@ class MySQLSession:
                 return None
             name = f"{identifier(found[0]['place'])}.{identifier(found[0]['name'])}"
             query = f"SELECT COUNT(*) FROM (SELECT 1 FROM {name} LIMIT {at_most:d}) AS counted"  # noqa: S608
-            row = self._first_row(Statement(query, 1), timeout_s)
-            return int(_shown(row[0]) or 0) if row else 0
+            return int(self._ask(Statement(query, 1), timeout_s).text or 0)
 
     def _make_room(self) -> None:
         with self._marking():
@@ -140,23 +140,24 @@ class MySQLSession:
 
     def _execute_all(self, statements: Sequence[Statement], timeout_s: Callable[[], float]) -> None:
         for statement in statements:
-            self._first_row(statement, timeout_s())
+            self._ask(statement, timeout_s())
 
-    def _first_row(self, statement: Statement, timeout_s: float) -> tuple[object, ...] | None:
-        """Run one statement and return its first row; all others are dropped, as they come."""
+    def _ask(self, statement: Statement, timeout_s: float) -> Answer:
+        """Run one statement and return its first row's first column; all else is dropped, as it comes."""
         with self._limited(statement, timeout_s), self._connection.cursor(SSCursor) as cursor:
             cursor.execute(statement.text)
-            row: tuple[object, ...] | None = cursor.fetchone() if cursor.description else None
+            kind = int(cursor.description[0][1]) if cursor.description else None
+            row: tuple[object, ...] | None = None if kind is None else cursor.fetchone()
             while cursor.nextset():
                 pass
-            return row
+            return Answer(row is not None, None if row is None else _shown(row[0], kind))
 
     @contextmanager
     def _limited(self, statement: Statement, timeout_s: float) -> Iterator[None]:
         """Interrupt what takes too long from another connection: MySQL itself limits nothing but SELECT."""
-        timer = Timer(max(timeout_s, 0.001), self._interrupt, [self._id])
-        timer.daemon = True
-        timer.start()
+        over = Event()
+        watch = Thread(target=self._interrupt_after, args=[timeout_s, over], daemon=True)
+        watch.start()
         try:
             yield
         except pymysql.MySQLError as error:
@@ -164,10 +165,18 @@ class MySQLSession:
         else:
             return
         finally:
-            timer.cancel()
+            over.set()
             # An interruption that is under way already must not come to meet the next statement.
-            timer.join()
+            watch.join()
         raise failure
+
+    def _interrupt_after(self, timeout_s: float, over: Event) -> None:
+        wait_s = max(timeout_s, 0.001)
+        while not over.wait(wait_s):
+            wait_s = _INTERRUPT_AGAIN_S
+            # Where there is no connection left at the moment, there will be one; without an end it would run for hours.
+            with suppress(AuroraRestoreError):
+                self._interrupt(self._id)
 
     def _failure(self, error: pymysql.MySQLError, statement: Statement, timeout_s: float) -> Exception:
         code, said = code_and_words(error)
@@ -228,6 +237,11 @@ def _parts(table: str) -> list[str | None]:
     return [names[0], names[1]] if len(names) == 2 else [None, table if len(names) != 1 else names[0]]
 
 
-def _shown(value: object) -> str | None:
-    """Return a value as the server wrote it; the session's connection converts none."""
+def _shown(value: object, kind: int | None) -> str | None:
+    """Return a value as the server wrote it; the session's connection converts none.
+
+    Bits alone it writes in no characters, but in digits where an aggregate has found them: they are a number.
+    """
+    if isinstance(value, bytes) and kind == FIELD_TYPE.BIT and not value.isdigit():
+        return str(int.from_bytes(value))
     return value.decode(errors="replace") if isinstance(value, bytes) else None if value is None else str(value)

@@ -13,7 +13,8 @@ from aurora_restore.database.mysql_passwords import (
     verifier,
 )
 from aurora_restore.database.mysql_plan import make_plan
-from aurora_restore.database.mysql_server import Account, Server, account_in
+from aurora_restore.database.mysql_server import Account, Server, account_in, patterns_by, plugin_by
+from aurora_restore.database.mysql_words import matches, pattern_of
 from tests.database.mysql.conftest import grant, user
 
 NOBODYS = {plugin: nobodys_verifier(plugin, bytes(20)) for plugin in (NATIVE, SHA2)}
@@ -26,7 +27,7 @@ def server(*accounts: Account, default_plugin: str = NATIVE, **fields: object) -
     names = {account.name: account for account in (Account(("admin", "%"), NATIVE, "*A"), *accounts)}
     read = {
         "me": ("admin", "%"), "default_plugin": default_plugin, "accounts": names, "holdings": {}, "memberships": {},
-        "default_roles": {}, "databases": ("shop_1",), "events": (), "sessions": {}, "mandatory_roles": "",
+        "default_roles": {}, "databases": {"shop_1": r"shop\_1"}, "events": (), "sessions": {}, "mandatory_roles": "",
         "handed_on": {}, "reserved": MYSQL.reserved,
     }  # fmt: skip
     return Server(**{**read, **fields})  # type: ignore[arg-type]
@@ -86,6 +87,47 @@ def test_a_role_that_was_to_be_handed_on_is_left_joined_and_active_again() -> No
         "GRANT `reporting`@`%` TO `app`@`%`",
         "SET DEFAULT ROLE `reporting`@`%` TO `app`@`%`",
     ]
+
+
+def test_a_role_that_all_are_in_is_taken_from_nobody() -> None:
+    """mandatory_roles: MySQL refuses to revoke what is granted besides, and that would end the step."""
+    app, of_all, old = ("app", "%"), ("of all", "10.%"), ("old", "%")
+    found = server(
+        Account(app, SHA2, sha2_verifier("testing-new", "abcdefghijklmnopqrst")),
+        memberships={app: frozenset({of_all, old})}, handed_on={app: frozenset({of_all})},
+        mandatory_roles="`of all`@`10.%`, plain,'quo''ted'@`a.b`",
+    )  # fmt: skip
+    assert found.roles_of_all == {of_all, ("plain", "%"), ("quo'ted", "a.b")}
+    assert statements(found, user("app")) == ["REVOKE `old`@`%` FROM `app`@`%`"]
+
+
+def test_with_partial_revokes_a_database_s_name_is_no_pattern() -> None:
+    """MySQL compares letter by letter then: with an escape in it a grant would be on nothing."""
+    names = ("shop_1", "mysql")
+    assert patterns_by({"partial_revokes": "OFF"}, names) == {"shop_1": r"shop\_1"}
+    found = server(databases=patterns_by({"partial_revokes": "ON"}, names))
+    assert "GRANT SELECT, SHOW VIEW ON `shop_1`.* TO `app`@`%`" in statements(found, user("app", grant("readonly")))
+
+
+def test_a_pattern_is_never_longer_than_its_column() -> None:
+    """What finds no room for an escape is one wildcard for one character, also where it is a percent sign."""
+    assert pattern_of("a_b%c\\d") == "a\\_b\\%c\\\\d"
+    for name in ("_" * 64, "a" * 60 + "_%\\%", "x_" * 30, "%" * 40, "a_" * 31 + "%%"):
+        pattern = pattern_of(name)
+        assert len(pattern) == 64 or pattern.count("\\") == sum(name.count(each) for each in "_%\\")
+        assert matches(pattern, name)
+        assert not matches(pattern, f"{name}x")
+
+
+def test_the_plugin_is_the_one_that_the_cluster_makes_passwords_with() -> None:
+    """MySQL 8.4 has another variable for it, which in 8.0 stands before the older one."""
+    older = "default_authentication_plugin"
+    assert plugin_by({}) == NATIVE
+    assert plugin_by({older: SHA2}) == SHA2
+    assert plugin_by({older: NATIVE, "authentication_policy": "*,,"}) == NATIVE
+    assert plugin_by({older: NATIVE, "authentication_policy": f"{SHA2},,"}) == SHA2
+    assert plugin_by({"authentication_policy": "*,,"}) == SHA2
+    assert plugin_by({"authentication_policy": f"*:{NATIVE},,"}) == NATIVE
 
 
 def test_where_the_cluster_s_plugin_is_the_newer_one_verifiers_are_of_it() -> None:

@@ -6,6 +6,7 @@ from pymysql.constants import ER
 
 from aurora_restore.database.engine import Login
 from aurora_restore.database_request import Grant
+from aurora_restore.errors import PreflightError
 from tests.database.mysql.conftest import Database, grant, login, user
 
 # Each with what undoes it, done by RDS's superuser, where it could have had an effect that is not rolled back.
@@ -95,6 +96,40 @@ def test_a_grant_for_one_database_is_for_no_other(restored: Database) -> None:
     assert restored.query(login("tester"), "SELECT * FROM stock", "shop_2") == []
     for other in ("shopx2", "shop", "mysql"):
         assert not restored.lets_in(login("tester"), other)
+
+
+# With an escape for each of its underscores it would be longer than mysql.db's column, which cuts it off.
+LONG = "customer_acme_corporation_production_region_eu_central_1_box"
+
+
+def test_a_database_with_a_long_name_is_like_any_other(restored: Database) -> None:
+    """Its last underscores are wildcards then, the other ones are none; a name has 64 characters at most."""
+    unlike, longest = LONG.replace("customer_acme", "customer-acme"), f"{LONG}_xyz"
+    for name in (LONG, unlike, longest):
+        restored.query(restored.master, f"CREATE DATABASE `{name}`", None)
+        restored.query(restored.master, f"CREATE TABLE `{name}`.it AS SELECT 7 AS n", None)
+    users = [
+        user("tester", grant("readonly", database=LONG), grant("readonly", database=longest)),
+        user("other", grant("readonly")),
+    ]
+    restored.apply(*users)
+    assert restored.apply(*users) == []
+    for one in users:
+        for name in (LONG, longest):
+            assert restored.query(login(one.name), "SELECT n FROM it", name) == [(7,)]
+    assert not restored.lets_in(login("tester"), unlike)
+
+
+def test_what_no_grant_can_tell_apart_is_not_granted_by_half(restored: Database) -> None:
+    """Before anything is changed; the same on both is no problem."""
+    alike = LONG.replace("1_box", "1-box")
+    for name in (LONG, alike):
+        restored.query(restored.master, f"CREATE DATABASE `{name}`", None)
+    before = restored.fingerprint()
+    with pytest.raises(PreflightError, match=f"tester is to do in {LONG} it could do in {alike} too"):
+        restored.apply(user("tester", grant("readonly", database=LONG)))
+    assert restored.fingerprint() == before
+    restored.apply(user("tester", grant("readonly")))
 
 
 def test_without_a_database_it_is_every_one_and_none_of_the_servers_own(restored: Database) -> None:

@@ -95,6 +95,20 @@ def test_an_endpoint_without_a_server_is_unreachable() -> None:
         engine().plan(nobody, Login("dba", "testing"), DESIRED)
 
 
+def test_a_server_without_a_connection_left_is_waited_for(restored: Database) -> None:
+    """And it is said: it does answer, others have them all."""
+    restored.apply(user("tester", grant("readonly")))
+    restored.admin("SET GLOBAL max_connections = 10")
+    held = [restored.connect(login("tester")) for _ in range(10)]
+    with (
+        pytest.raises(DatabaseUnreachableError, match="all of its max_connections are in use"),
+        engine().session(restored.endpoint, login("tester"), "shop"),
+    ):
+        pass
+    for each in held:
+        each.close()
+
+
 @pytest.mark.parametrize(
     ("code", "kind"), [(4031, DatabaseUnreachableError), (1290, NotReadyError), (1836, NotReadyError)]
 )

@@ -2,9 +2,10 @@
 
 import pytest
 
+from aurora_restore.database import mysql_session
 from aurora_restore.database.mysql_session import MySQLSession
 from aurora_restore.database.scripts import Mark, Script, StatementError, run_script
-from aurora_restore.errors import DatabaseRefusedError
+from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError
 from tests.database.mysql.conftest import Database, engine, grant, login, user
 
 
@@ -43,6 +44,21 @@ def test_a_script_of_data_is_all_or_nothing(restored: Database) -> None:
         run(restored, "DELETE FROM orders;\n\nDELETE FROM gone;")
     assert caught.value.line == 3
     assert restored.query(restored.master, "SELECT COUNT(*) FROM orders") == [(3,)]
+
+
+def test_what_only_looks_or_is_gone_with_the_session_ends_no_transaction(restored: Database) -> None:
+    """Masking by a temporary table is all or nothing: after a failure it is done anew, with that table made anew."""
+    masking = (
+        "CREATE TEMPORARY TABLE masked AS SELECT id, 9 AS product FROM orders;\n"
+        "UPDATE orders JOIN masked USING (id) SET orders.product = masked.product;\n"
+        "SHOW WARNINGS;\nEXPLAIN SELECT * FROM masked;\nSAVEPOINT here;\nRELEASE SAVEPOINT here;\n"
+        "DROP TEMPORARY TABLE masked;\n"
+    )
+    with pytest.raises(StatementError, match="line 8"):
+        run(restored, f"{masking}DELETE FROM gone;")  # noqa: S608
+    assert restored.query(restored.master, "SELECT SUM(product) FROM orders") == [(4,)]
+    assert run(restored, masking)
+    assert restored.query(restored.master, "SELECT SUM(product) FROM orders") == [(27,)]
 
 
 def test_statements_that_commit_are_marked_one_by_one(restored: Database) -> None:
@@ -135,6 +151,23 @@ def test_an_interruption_that_comes_too_late_meets_no_other_statement(restored: 
         session.run(script("SELECT SLEEP(0.3)").statements, None, a_minute)
 
 
+def test_an_interruption_that_fails_is_tried_again(restored: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be no connection left just then: the statement has an end all the same."""
+    monkeypatch.setattr(mysql_session, "_INTERRUPT_AGAIN_S", 0.01)
+    tries: list[int] = []
+
+    def at_the_third_try(connection_id: int) -> None:
+        tries.append(connection_id)
+        if len(tries) < 3:
+            raise DatabaseUnreachableError("all of its max_connections are in use")
+        restored.admin(f"KILL QUERY {connection_id}")
+
+    with restored.connect(restored.master) as connection:
+        session = MySQLSession(connection, restored.endpoint, at_the_third_try)
+        with pytest.raises(StatementError, match="it took longer than 0 s"):
+            session.answer("SELECT COUNT(*) FROM orders WHERE SLEEP(60) = 0", 0.01)
+
+
 def test_an_error_shows_no_data(restored: Database) -> None:
     """I6: "Duplicate entry" quotes a value."""
     with pytest.raises(StatementError) as caught:
@@ -164,6 +197,20 @@ def test_a_check_reads_as_its_user_and_cannot_write(restored: Database) -> None:
                 session.answer(statement, 10)
         # The session goes on.
         assert session.count_rows("orders", 100, 10) == 3
+
+
+def test_bits_are_a_number(restored: Database) -> None:
+    """Many applications' true and false are BIT(1), which the server sends as it is stored."""
+    restored.admin("CREATE TABLE shop.flags (yes BIT, no BIT, many BIT(12))")
+    restored.admin("INSERT INTO shop.flags VALUES (1, 0, 258)")
+    with engine().session(restored.endpoint, restored.master, "shop") as session:
+        queries = (
+            "SELECT yes FROM flags",
+            "SELECT no FROM flags",
+            "SELECT many FROM flags",
+            "SELECT MAX(yes) FROM flags",
+        )
+        assert [session.answer(query, 10).text for query in queries] == ["1", "0", "258", "1"]
 
 
 def test_a_session_of_a_wrong_login_is_refused(restored: Database) -> None:

@@ -77,6 +77,24 @@ def test_a_narrower_account_of_a_users_name_is_the_users_too(restored: Database)
     assert restored.logins() == ("app@10.%", "dba")
 
 
+def test_a_narrower_account_is_found_by_its_network_too(restored: Database) -> None:
+    """By netmask or by %; one for no host at all stands before nobody's, and is closed."""
+    for host in ("10.0.1.5", "10.0.1.%", "10.1.0.0/255.255.0.0", "192.168.0.1", ""):
+        restored.admin(f"CREATE USER narrow@'{host}' IDENTIFIED BY '{PRODUCTION_PASSWORD}'")
+    one = user("narrow", host="10.0.0.0/255.255.0.0")
+    restored.apply(one)
+    assert restored.logins() == ("dba", "narrow@10.0.0.0/255.255.0.0", "narrow@10.0.1.%", "narrow@10.0.1.5")
+    assert restored.apply(one) == []
+
+
+def test_a_user_may_be_called_like_a_role(restored: Database) -> None:
+    """MariaDB's have no host. Not proven here: in MySQL it is the role that becomes a user, and loses what it held."""
+    one = user("reporting", grant("readonly", database="shop_2"))
+    restored.apply(one)
+    assert restored.apply(one) == []
+    assert restored.lets_in(login("reporting"), "shop_2")
+
+
 def test_a_host_may_be_written_in_capitals(restored: Database) -> None:
     """MySQL keeps it in small letters: what is made is found again."""
     one = user("tester", grant("readonly"), host="Ip-10.EC2.Internal")
