@@ -47,6 +47,17 @@ def test_without_a_package_index_it_is_the_environment(tmp_path: Path, monkeypat
     assert "deploy --bundle" in answer.err
 
 
+@pytest.mark.usefixtures("without_pip")
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    """A file in place of the directory, before minutes of building: exit 2, and which."""
+    (tmp_path / "file").touch()
+    for place in ("file", "file/inside"):
+        answer = aurora_restore("bundle", "--out", str(tmp_path / place))
+        assert (answer.code, answer.out) == (2, "")
+        assert f"{tmp_path / 'file'}" in answer.err
+        assert "cannot be written" in answer.err
+
+
 def event(name: str, status: str, reason: str = "") -> Event:
     return Event(f"{name}{status}", NOON, name, "AWS::DynamoDB::Table", status, reason, "")
 

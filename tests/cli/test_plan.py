@@ -149,6 +149,17 @@ def test_run_takes_a_request_or_a_plan(words: list[str], tmp_path: Path) -> None
     assert "Error" in answer.err
 
 
+def test_a_plan_does_not_overwrite_its_request(world: World, tmp_path: Path) -> None:
+    """The same name typed twice, or a link to it, loses nobody's work."""
+    request = Path(world.request(tmp_path))
+    before, link = request.read_text(), tmp_path / "link"
+    link.symlink_to(request)
+    for out in (request, link):
+        answer = aurora_restore("plan", str(request), "--out", str(out))
+        assert (answer.code, request.read_text()) == (ExitCode.USAGE, before)
+        assert "is the request itself" in answer.err
+
+
 def test_a_plan_that_somebody_changed_is_refused(world: World, tmp_path: Path) -> None:
     """It is what was looked at, or it is not run."""
     plan = tmp_path / "it.plan"

@@ -109,7 +109,7 @@ def test_a_valid_request_in_json_has_its_defaults() -> None:
         ("name: a\n\tb: 1", "line 2, column 1"),
         ("name: a\nsource: {}\nname: b\n", "line 3, column 1"),
         ("source:\n  cluster: a\n  cluster: b\n", "line 3, column 3"),
-        ("a: 1\n---\nb: 2\n", "line 2, column 1"),
+        ("a: 1\n---\nb: 2\n", "line 2, column 1: found the beginning of a second document"),
         ("a: !!python/object:os.system x", "line 1, column 4"),
         ("a\0b: c", "line 1, "),
     ],
@@ -166,7 +166,7 @@ def test_yaml_s_traps_are_text_or_mistakes_with_their_path(field: str, found: st
     [
         (None, "there is no file"),
         (b"name: \xff", "is not UTF-8 text: line 1"),
-        (b"#" * 300_000, "300000 bytes"),
+        (b"#" * 300_000, "more than the 262,144 bytes"),
         (b"", "expected a mapping"),
         (b"[" * 5000, "hundreds of levels"),
     ],
@@ -180,6 +180,13 @@ def test_a_file_that_cannot_be_a_request_is_one_sentence(content: bytes | None, 
     assert answer.code == 2
     assert sentence in answer.err
     assert "Traceback" not in answer.err
+
+
+def test_what_has_no_end_is_not_read_to_it() -> None:
+    """A device or a pipe by mistake in place of the request takes neither the memory nor the night."""
+    answer = aurora_restore("validate", "/dev/zero")
+    assert answer.code == 2
+    assert "more than the 262,144 bytes" in answer.err
 
 
 def test_a_folder_is_no_request(tmp_path: Path) -> None:

@@ -31,12 +31,13 @@ def bundle(
     Needs pip, and a package index that it can reach: the code is for Lambda's Python and processor, not this machine's.
     The same version makes the same bytes.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    proven = certificates(ca_bundle)
+    # Now, and not when minutes of building have passed.
+    template = _write_template(out)
     console = stdout()
     console.quiet = as_json
     console.print("Building the functions' code for Lambda (Python 3.13, arm64)")
-    made = build(out / _CODE, certificates(ca_bundle))
-    template = Path(shutil.copyfile(template_file(), out / _TEMPLATE))
+    made = build(out / _CODE, proven)
     if as_json:
         print_json(
             {
@@ -54,6 +55,15 @@ def bundle(
 
 
 build = vendoring.build
+
+
+def _write_template(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return Path(shutil.copyfile(template_file(), folder / _TEMPLATE))
+    except OSError as error:
+        place = error.filename2 or error.filename or folder
+        raise typer.BadParameter(f"{place} cannot be written: {error.strerror}", param_hint="--out") from None
 
 
 def certificates(file: Path | None) -> Path | None:

@@ -12,7 +12,7 @@ from aurora_restore.cli.options import DEFAULT_STACK, Json, Region, RequestFile,
 from aurora_restore.cli.output import print_json, say, stdout
 from aurora_restore.cli.pipeline import Pipeline, open_pipeline
 from aurora_restore.cli.plan_text import print_plan
-from aurora_restore.cli.reading import read_request
+from aurora_restore.cli.reading import STDIN, read_request
 from aurora_restore.errors import PlanOutdatedError
 from aurora_restore.plan_document import PlanDocument
 from aurora_restore.planning import Plan
@@ -36,6 +36,7 @@ def plan(
     Reads only. Exits with 0 when it could run, and with 2 when something would stop it: then no PLAN is written.
     """
     request = read_request(file)
+    _refuse_to_overwrite(file, out)
     made = make_plan(open_pipeline(stack, region), request)
     if as_json:
         print_json(_document(made))
@@ -74,6 +75,11 @@ def read_plan(file: str) -> PlanDocument:
     except (ValueError, RecursionError):
         raise _unusable(f"{file} is not JSON; aurora-restore plan --out writes a plan") from None
     return PlanDocument.parse(document, origin=file)
+
+
+def _refuse_to_overwrite(request: str, out: str) -> None:
+    if out and request != STDIN and Path(out).exists() and Path(out).samefile(request):
+        raise _unusable(f"{out} is the request itself, which the plan would overwrite: give --out another name")
 
 
 def _write(file: str, planned: PlanDocument) -> None:

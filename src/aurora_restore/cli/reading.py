@@ -20,6 +20,8 @@ from aurora_restore.request import RestoreRequest
 STDIN = "-"
 # StartExecution takes at most 256 KiB of input.
 _LARGEST_BYTES = 256 * 1024
+# What PyYAML says then.
+_SECOND_DOCUMENT = "expected a single document in the stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,14 @@ def read_request(file: str) -> RestoreRequest:
 
 def _read(file: str) -> str:
     try:
-        content = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
+        content = _at_most(_LARGEST_BYTES + 1, file)
     except FileNotFoundError:
         raise _unreadable(f"there is no file {file}; make one with: aurora-restore init {file}") from None
     except OSError as error:
         raise _unreadable(f"{file} cannot be read: {error.strerror or type(error).__name__}") from None
     if len(content) > _LARGEST_BYTES:
-        raise _unreadable(f"{file} has {len(content)} bytes, and Step Functions takes {_LARGEST_BYTES} at most")
+        name = "standard input" if file == STDIN else file
+        raise _unreadable(f"{name} has more than the {_LARGEST_BYTES:,} bytes that Step Functions takes")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -67,6 +70,14 @@ def _read(file: str) -> str:
         raise _unreadable(
             f"{'standard input' if file == STDIN else file} is not UTF-8 text: line {line} has a byte that is none"
         ) from None
+
+
+def _at_most(size_bytes: int, file: str) -> bytes:
+    # Not more than would be refused anyway: it may be a dump of a terabyte, or a device without an end.
+    if file == STDIN:
+        return sys.stdin.buffer.read(size_bytes)
+    with Path(file).open("rb") as opened:
+        return opened.read(size_bytes)
 
 
 def _unreadable(sentence: str) -> typer.BadParameter:
@@ -131,10 +142,12 @@ def _syntax_problem(error: yaml.MarkedYAMLError) -> Problem:
     reason = " ".join(
         part.removeprefix("but ").removeprefix("found ") for part in (error.problem, error.context) if part
     )
-    found = f"a syntax error: {reason}"
+    found, expected = f"a syntax error: {reason}", "YAML or JSON"
+    if error.context == _SECOND_DOCUMENT:
+        found, expected = "the beginning of a second document", "one request in a file"
     if mark is None:
-        return Problem("(the document)", found, "YAML or JSON")
-    return Problem(f"column {mark.column + 1}", found, "YAML or JSON", line=mark.line + 1)
+        return Problem("(the document)", found, expected)
+    return Problem(f"column {mark.column + 1}", found, expected, line=mark.line + 1)
 
 
 class _PlainLoader(yaml.SafeLoader):
