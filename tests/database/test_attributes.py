@@ -56,11 +56,13 @@ def test_settings_are_the_requests(restored: Database) -> None:
     """Lists, numbers, switches, an application's own: what a session begins with, and production's are gone."""
     restored.admin("ALTER ROLE analyst SET work_mem = '1GB'; ALTER ROLE analyst SET geqo = off")
     restored.admin("ALTER ROLE analyst IN DATABASE shop SET search_path = public")
+    restored.admin("ALTER ROLE analyst IN DATABASE shop SET role = 'app'")
     users = [DesiredUser(name, NEW_PASSWORD, settings=SETTINGS) for name in ("analyst", "tester")]
     sentences = restored.apply(*users)
     assert "tester's sessions begin with statement_timeout = 30s" in sentences
     assert "analyst's sessions no longer begin with production's geqo" in sentences
     assert "analyst's sessions no longer begin with production's search_path in shop" in sentences
+    assert "analyst's sessions no longer begin with production's role in shop" in sentences
     for name in ("analyst", "tester"):
         assert restored.query(
             login(name),

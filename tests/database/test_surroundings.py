@@ -4,11 +4,12 @@ from typing import LiteralString
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from aurora_restore.database.engine import DesiredState
 from aurora_restore.database.postgresql import PostgreSQL
 from aurora_restore.database_request import Leftover, OwnershipTransfer
-from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError
+from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError, PreflightError
 from tests.database.conftest import PRODUCTION_PASSWORD, Database, grant, login, user
 
 CLOSING = DesiredState((), leftovers=frozenset(Leftover))
@@ -99,6 +100,28 @@ def test_a_database_that_nobody_can_enter_is_left_and_told(restored: Database) -
         assert f"database {name} takes no connections: nothing in it was looked at or changed" in remarks
     with pytest.raises(DatabaseUnreachableError):
         PostgreSQL().can_log_in(restored.endpoint, login("tester"), "shop")
+
+
+_IN: LiteralString = "CREATE DATABASE {} TEMPLATE template0 ENCODING {} LOCALE_PROVIDER libc LOCALE 'C'"
+
+
+def test_names_that_a_database_writes_otherwise_are_said(restored: Database) -> None:
+    """PostgreSQL looks for another role there. Where no encoding was ever asked for, a name may be no text at all."""
+    for name, encoding in {"old": "LATIN1", "older": "SQL_ASCII"}.items():
+        restored.query(restored.master, sql.SQL(_IN).format(sql.Identifier(name), sql.Literal(encoding)))
+    before = restored.fingerprint()
+    for name in ("Bjørn", "€"):
+        with pytest.raises(PreflightError, match=f"encoding LATIN1 of database old, PostgreSQL takes the name {name}"):
+            restored.apply(user(name))
+    assert restored.fingerprint() == before
+    restored.query(restored.master, 'CREATE TABLE "Bjørn" (id int)', "old")
+    restored.apply(READER)
+    assert restored.may(login("tester"), 'TABLE "Bjørn"', "old")
+    make = "DO $$ BEGIN EXECUTE convert_from('\\x637265617465207461626c652022f8222028290a', 'SQL_ASCII'); END $$"
+    restored.query(restored.master, make, "older")
+    with pytest.raises(DatabaseRefusedError, match=r"show what is in its database older: .* rename what has it"):
+        restored.apply(READER)
+    assert PostgreSQL().apply(restored.endpoint, restored.master, CLOSING).is_whole
 
 
 def test_whoever_takes_the_server_s_log_of_changes_is_sent_away_too(restored: Database) -> None:

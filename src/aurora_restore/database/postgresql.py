@@ -105,7 +105,7 @@ class PostgreSQL:
         databases: list[DatabaseState] = []
         everybody: list[str] = []
         for name in cluster.databases:
-            with self._open(endpoint, master, name) as connection, our_errors(endpoint, "show its privileges"):
+            with self._open(endpoint, master, name) as connection, our_errors(endpoint, _looking_into(name)):
                 databases.append(read_database(connection, desired))
                 everybody += public_privileges(connection)
         # Passwords say nothing about what is left: nobody has to prove one.
@@ -157,7 +157,7 @@ class PostgreSQL:
         return compare(cluster, databases, desired, users, self._salt)
 
     def _read_database(self, endpoint: Endpoint, master: Login, database: str, desired: DesiredState) -> DatabaseState:
-        with self._open(endpoint, master, database) as connection, our_errors(endpoint, "show its objects"):
+        with self._open(endpoint, master, database) as connection, our_errors(endpoint, _looking_into(database)):
             return read_database(connection, desired)
 
     def _openings(
@@ -184,3 +184,7 @@ class PostgreSQL:
 
     def _salt(self) -> bytes:
         return self._random_bytes(SALT_BYTES)
+
+
+def _looking_into(database: str) -> str:
+    return f"show what is in its database {database}"

@@ -1,7 +1,7 @@
 """Grants and revocations, gathered so that equal ones share a statement and one sentence a user."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import LiteralString
 
@@ -101,16 +101,20 @@ class Batches:
 
     def units(self) -> Iterator[tuple[Action, ...]]:
         """Return the statements in the order in which they must run; those of a unit in one transaction."""
+        # What goes for several groups of creators, who are not all the same users, is one change to a person.
+        told: set[Change] = set()
         for verb in Verb:
             for (acting_as, rule), things in sorted(self._present.items(), key=lambda item: not item[0][0]):
                 if rule.verb is verb:
                     yield from _acting_as(acting_as, self._present_actions(rule, things))
             for (schema, rule), creators in self._future.items():
                 if rule.verb is verb:
-                    yield (self._future_action(schema, rule, creators),)
+                    action = self._future_action(schema, rule, creators)
+                    yield (replace(action, changes=tuple(one for one in action.changes if one not in told)),)
+                    told |= set(action.changes)
 
     def _present_actions(self, rule: _Rule, things: list[Thing]) -> Iterator[Action]:
-        changes = self._changes(rule, _described(rule.kind, things, self.database))
+        changes = self._changes(rule, described(rule.kind, things, self.database))
         for start in range(0, len(things), _THINGS_A_STATEMENT):
             verb, to, end = _VERBS[rule.verb]
             statement = sql.SQL("{} {} ON {} {} {} {}{}").format(
@@ -140,7 +144,7 @@ class Batches:
             end,
         )
         place = self.database if schema is None else f"{self.database}, schema {schema}"
-        return Action(statement, self._changes(rule, f"future {_plural(rule.kind)} of {place}"))
+        return Action(statement, self._changes(rule, f"future {rule.kind}s of {place}"))
 
     def _changes(self, rule: _Rule, things: str) -> tuple[Change, ...]:
         kind = ChangeKind.GRANT if rule.verb is Verb.GRANT else ChangeKind.REVOKE
@@ -179,13 +183,15 @@ def _name(thing: Thing) -> sql.Composable:
         case Kind.PARAMETER:
             return sql.Identifier(*thing.name.split("."))
         case Kind.ROUTINE:
-            types = sql.SQL(", ").join(sql.Identifier(*type_) for type_ in thing.arguments)
+            # IN: without it, a procedure's types are also compared with those of others that give some of them back.
+            types = sql.SQL(", ").join(sql.SQL("IN {}").format(sql.Identifier(*type_)) for type_ in thing.arguments)
             return sql.SQL("{}({})").format(sql.Identifier(thing.schema or "", thing.name), types)
         case _:
             return sql.Identifier(*([thing.schema] if thing.schema is not None else []), thing.name)
 
 
-def _described(kind: Kind, things: Collection[Thing], database: str) -> str:
+def described(kind: Kind, things: Collection[Thing], database: str) -> str:
+    """Name things of one kind for a person: all of them if they are few, else their number and some."""
     if kind is Kind.DATABASE:
         return f"database {database}"
     names = sorted(map(str, things))
@@ -193,8 +199,4 @@ def _described(kind: Kind, things: Collection[Thing], database: str) -> str:
     if len(names) == 1:
         return f"{kind} {shown} of {database}"
     more = f" and {len(names) - _THINGS_A_SENTENCE} more" if len(names) > _THINGS_A_SENTENCE else ""
-    return f"{len(names)} {_plural(kind)} of {database} ({shown}{more})"
-
-
-def _plural(kind: Kind) -> str:
-    return f"{kind}s"
+    return f"{len(names)} {kind}s of {database} ({shown}{more})"

@@ -198,12 +198,12 @@ _SESSIONS = """
       AND coalesce(backend_type, 'client backend') IN ('client backend', 'walsender')
     GROUP BY usename ORDER BY usename
 """
-# Names differ in case only by accident: TimeZone is what SET timezone becomes. One that PostgreSQL does not know is an
-# application's own, which it treats like a superuser's.
+# Names differ in case only by accident: TimeZone is what SET timezone becomes. One with a dot that PostgreSQL does not
+# know is an application's own, which it treats like a superuser's; one without is not shown (role), and anybody's.
 _SETTINGS = """
     SELECT r.rolname AS role, d.datname AS database, split_part(item, '=', 1) AS name,
            substr(item, strpos(item, '=') + 1) AS value,
-           (s.name IS NULL OR s.context LIKE 'superuser%') AND {is_refused} AS is_guarded
+           coalesce(s.context LIKE 'superuser%', split_part(item, '=', 1) LIKE '%.%') AND {is_refused} AS is_guarded
     FROM pg_db_role_setting AS setting
     JOIN pg_roles AS r ON r.oid = setting.setrole
     LEFT JOIN pg_database AS d ON d.oid = setting.setdatabase

@@ -79,9 +79,15 @@ _BUSY = {
     "55P03": "a lock that somebody else holds",
     "57014": "the statement timeout",
 }
-_PATIENCE = {
+_OTHER_ENCODING = (
+    "A name in it is not in UTF-8, which the pipeline speaks: rename what has it, in the source, in a session with the"
+    " client_encoding that it was made in"
+)
+_ADVICE = {
+    "22021": _OTHER_ENCODING,
+    "22P05": _OTHER_ENCODING,
     "55P03": "It is tried again. Where it does not pass, pg_locks shows who holds it. One in pg_prepared_xacts holds it"
-    " for ever, because nobody finishes production's transactions in a copy: ROLLBACK PREPARED as its owner"
+    " for ever, because nobody finishes production's transactions in a copy: ROLLBACK PREPARED as its owner",
 }
 # Two GRANTs on one object at once: "tuple concurrently updated". Other errors of this code do not pass.
 _INTERNAL, _CONCURRENTLY = "XX000", "concurrently"
@@ -212,8 +218,9 @@ def _statement_failure(error: psycopg.Error, endpoint: Endpoint, doing: str, adv
     if state is None or state.startswith(_LOST):
         return DatabaseUnreachableError(f"{endpoint} went away while it was to {doing}")
     if state in _BUSY:
-        return NotReadyError(f"{endpoint} could not {doing} because of {_BUSY[state]}", advice=_PATIENCE.get(state, ""))
+        return NotReadyError(f"{endpoint} could not {doing} because of {_BUSY[state]}", advice=_ADVICE.get(state, ""))
     said = error.diag.message_primary or ""
     if state == _INTERNAL and _CONCURRENTLY in said:
         return NotReadyError(f"{endpoint} could not {doing} because of a concurrent change")
+    advice = _ADVICE.get(state, advice)
     return DatabaseRefusedError(f"{endpoint} refused to {doing}: {said} (SQLSTATE {state})", advice=advice)

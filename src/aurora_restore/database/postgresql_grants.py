@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from aurora_restore.database.engine import DesiredUser
 from aurora_restore.database.postgresql_actions import Action
-from aurora_restore.database.postgresql_batches import Batches, Verb
+from aurora_restore.database.postgresql_batches import Batches, Verb, described
 from aurora_restore.database.postgresql_borrowing import borrowing
 from aurora_restore.database.postgresql_cluster import Cluster
-from aurora_restore.database.postgresql_objects import FutureHeld, Held, Kind, Object, Objects
+from aurora_restore.database.postgresql_objects import FutureHeld, Held, Kind, Object, Objects, Thing
 from aurora_restore.database.postgresql_privileges import ByUser, Privileges, Wanted
 
 _NOTHING: Privileges = frozenset()
@@ -58,7 +58,8 @@ class _Grants:
         self.wanted = Wanted(users, objects, cluster.version)
         self.batches = Batches(objects.database)
         self.acting_as: set[str] = set()
-        self.remarks: dict[str, int] = {}
+        # What only somebody else can change: of whom, of which kind; nothing in particular is what is yet to come.
+        self.left: dict[tuple[str, Kind], set[Thing | None]] = {}
 
     def plan(self) -> GrantsPlan:
         for item in self.objects.items:
@@ -83,7 +84,7 @@ class _Grants:
                 has.setdefault(held.user, set()).add(held.privilege)
         missing = _difference(wanted, has)
         self._take_back(item, wanted)
-        if missing and self._can_reach(item.owner, f"{item.thing.kind}s"):
+        if missing and self._can_reach(item.owner, item.thing.kind, item.thing):
             self.batches.on_thing(Verb.GRANT, item.thing, missing)
             self.acting_as.add(item.owner)
 
@@ -96,7 +97,7 @@ class _Grants:
             key = (verb, grantor, "" if held.is_by_owner else grantor)
             excess.setdefault(key, {}).setdefault(held.user, set()).add(held.privilege)
         for (verb, grantor, acting_as), by_user in excess.items():
-            if self._can_reach(grantor, f"{item.thing.kind}s"):
+            if self._can_reach(grantor, item.thing.kind, item.thing):
                 self.batches.on_thing(verb, item.thing, _frozen(by_user), acting_as=acting_as)
                 self.acting_as.add(grantor)
 
@@ -138,7 +139,7 @@ class _Grants:
                 excess[Verb.REVOKE_OPTION].setdefault(one.user, set()).add(one.privilege)
         steps = {**{verb: _frozen(by_user) for verb, by_user in excess.items()}, Verb.GRANT: _difference(wanted, has)}
         for verb, by_user in steps.items():
-            if by_user and self._can_reach(creator, f"future {kind}s"):
+            if by_user and self._can_reach(creator, kind, None):
                 self.batches.on_future(verb, creator, schema, kind, by_user)
                 self.acting_as.add(creator)
 
@@ -168,11 +169,10 @@ class _Grants:
         role = self.cluster.roles.get(name)
         return role is not None and not role.is_held and (role.is_superuser or self.cluster.belongs_to_rds(name))
 
-    def _can_reach(self, name: str, what: str) -> bool:
+    def _can_reach(self, name: str, kind: Kind, thing: Thing | None) -> bool:
         if not self._is_out(name):
             return True
-        remark = f"{what} of {name} in database {self.objects.database} keep their privileges as they are"
-        self.remarks[remark] = self.remarks.get(remark, 0) + 1
+        self.left.setdefault((name, kind), set()).add(thing)
         return False
 
     def _doubt(self, name: str) -> str:
@@ -183,14 +183,21 @@ class _Grants:
         )
 
     def _remarks(self) -> Iterator[str]:
-        for remark, count in self.remarks.items():
-            yield f"{count} {remark}"
+        database = self.objects.database
+        for (name, kind), left in self.left.items():
+            if things := [thing for thing in left if thing is not None]:
+                what = described(kind, things, database)
+                yield f"the users' privileges on {what} stay as they are: only {name} can change them"
+            if None in left:
+                what = f"{kind}s of {database} that {name} will create"
+                yield f"the users' privileges on {what} stay as they are: only {name} can change them"
         owned: dict[str, int] = {}
         for item in self.objects.items:
             if item.owner in self.users:
                 owned[item.owner] = owned.get(item.owner, 0) + 1
         for owner, count in sorted(owned.items()):
-            yield f"{owner} owns {count} objects in database {self.objects.database} and may do anything with them"
+            objects = "1 object" if count == 1 else f"{count} objects"
+            yield f"{owner} owns {objects} in database {database} and may do anything with what it owns"
 
 
 def _frozen(by_user: dict[str, set[str]]) -> ByUser:

@@ -25,10 +25,13 @@ from aurora_restore.database.postgresql_stages import STATEMENTS_A_STAGE, Stage,
 from aurora_restore.database_request import Leftover
 from aurora_restore.errors import PreflightError
 
+# Names of roles belong to all databases, and are sent in UTF-8. SQL_ASCII is PostgreSQL's word for "as it comes".
+_UTF8_OR_ANY = frozenset({"UTF8", "SQL_ASCII"})
 _ENTER = "let its master into every database"
-_STOP_LEFTOVERS = "stop what came along with production's data"
+_STOP_LEFTOVERS = "stop what came along with production's data in its database {}"
 CHANGE_USERS = "change its users"
-_CHANGE_OWNERS = "change the owners of its objects"
+_CHANGE_OWNERS = "change the owners of what is in its database {}"
+_CHANGE_PRIVILEGES = "change its users' privileges in its database {}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,8 @@ class Plan:
 
     def _stages(self) -> Iterator[Stage]:
         for database, leftovers in self.leftovers.items():
-            yield Stage(database, _STOP_LEFTOVERS, leftovers.units, leftovers.doubts, closes=True)
+            doing = _STOP_LEFTOVERS.format(database)
+            yield Stage(database, doing, leftovers.units, leftovers.doubts, closes=True)
         roles = self.roles
         yield Stage(MAINTENANCE_DATABASE, CHANGE_USERS, roles.close, roles.doubts, closes=True)
         if roles.close or roles.session_changes or roles.open:
@@ -90,9 +94,9 @@ class Plan:
         yield Stage(MAINTENANCE_DATABASE, CHANGE_USERS, (roles.join,), roles.doubts)
         for database, grants in self.grants.items():
             ownership = self.ownership[database]
-            yield Stage(database, _CHANGE_OWNERS, (ownership.actions,), ownership.doubts)
+            yield Stage(database, _CHANGE_OWNERS.format(database), (ownership.actions,), ownership.doubts)
             for transaction in grants.transactions(STATEMENTS_A_STAGE):
-                yield Stage(database, CHANGE_USERS, (transaction,), grants.doubts)
+                yield Stage(database, _CHANGE_PRIVILEGES.format(database), (transaction,), grants.doubts)
 
 
 def looks_inside(desired: DesiredState) -> bool:
@@ -103,12 +107,25 @@ def looks_inside(desired: DesiredState) -> bool:
 def read_database(connection: PgConnection, desired: DesiredState) -> DatabaseState:
     """Read all that is compared of the connection's database."""
     transfers = transfers_in(connection.info.dbname, desired)
+    if strangers := list(_strangers(connection, [user.name for user in desired.users])):
+        raise PreflightError(strangers)
     objects = read_objects(connection, [user.name for user in desired.users])
     return DatabaseState(
         objects=transferred(objects, transfers),
         leftovers=read_leftovers(connection),
         owned=read_owned(connection, transfers.keys()),
     )
+
+
+def _strangers(connection: PgConnection, users: Sequence[str]) -> Iterator[str]:
+    """Yield a sentence for each user whose name the database would write in other bytes than those it is known by."""
+    database, encoding = connection.info.dbname, connection.info.parameter_status("server_encoding")
+    for name in users:
+        if encoding not in _UTF8_OR_ANY and not name.isascii():
+            yield (
+                f"in the encoding {encoding} of database {database}, PostgreSQL takes the name {name} for another: give"
+                " the user a name of ASCII letters"
+            )
 
 
 def compare(
