@@ -64,13 +64,13 @@ def add_pipeline(scope: Construct, schedules: tuple[Schedule, ...] = ()) -> Part
         dead_letters=dead_letters,
         ended_by_force=rule,
     )
-    _describe_deployment(scope, parts, key_arn)
+    _describe_deployment(scope, parts, values)
     add_alarms(scope, parts)
     add_dashboard(scope)
     return parts
 
 
-def _describe_deployment(scope: Construct, parts: Parts, key_arn: str) -> None:
+def _describe_deployment(scope: Construct, parts: Parts, values: dict[str, str]) -> None:
     """Make the SSM parameter by which the commands find everything: ``aws/deployment.py`` reads it."""
     deployment = {
         "stack": "${AWS::StackName}",
@@ -82,6 +82,8 @@ def _describe_deployment(scope: Construct, parts: Parts, key_arn: str) -> None:
         "kms_key_arn": "${KeyArn}",
         "source_pattern": "${SourcePattern}",
         "target_pattern": "${TargetPattern}",
+        "secret_pattern": "${SecretPattern}",
+        "iam_user_pattern": "${IamUserPattern}",
         "functions": {step.function_name: f"${{{step.function_name}.Arn}}" for step in parts.functions},
     }
     aws_ssm.CfnParameter(
@@ -90,7 +92,7 @@ def _describe_deployment(scope: Construct, parts: Parts, key_arn: str) -> None:
         name=cdk.Fn.sub(names.parameter_name("${AWS::StackName}")),
         description="What the deployment of aurora-restore consists of",
         type="String",
-        value=cdk.Fn.sub(json.dumps(deployment), {"KeyArn": key_arn}),
+        value=cdk.Fn.sub(json.dumps(deployment), values),
     )
 
 

@@ -68,21 +68,38 @@ def test_each_mistake_in_the_request_is_a_failure_and_the_rest_is_checked(world:
 
 
 @pytest.mark.parametrize(
-    ("sources", "targets", "wrong"),
+    ("sources", "targets", "others", "wrong"),
     [
-        ("orders-prod", "orders-*", []),
-        ("other-*", "orders-staging", ["orders-prod is not among the sources"]),
-        ("orders-prod", "*-test", ["orders-staging is not among the targets"]),
-        ("orders-*", "*", ["orders-staging is among the sources"]),
+        ("orders-prod", "orders-*", {}, []),
+        ("orders-prod", "orders-*", {"secret_pattern": "orders-staging/*", "iam_user_pattern": "ci_*"}, []),
+        ("other-*", "orders-staging", {}, ["orders-prod is not among the sources"]),
+        ("orders-prod", "*-test", {}, ["orders-staging is not among the targets"]),
+        ("orders-*", "*", {}, ["orders-staging is among the sources"]),
+        (
+            "orders-prod",
+            "orders-*",
+            {"secret_pattern": "orders-staging/app", "iam_user_pattern": ""},
+            [
+                "orders-staging/report is not among the secrets",
+                "ci_job logs in with a token, which the functions may make for nobody",
+            ],
+        ),
     ],
 )
-def test_a_cluster_that_iam_would_deny_is_a_failure(
-    world: World, tmp_path: Path, sources: str, targets: str, wrong: list[str]
+def test_a_name_that_iam_would_deny_is_a_failure(
+    world: World, tmp_path: Path, sources: str, targets: str, others: dict[str, str], wrong: list[str]
 ) -> None:
-    """The functions' roles know clusters by the patterns of the deployment: said here, not by AWS in the first step."""
-    narrow = {"stack": "narrow", "source_pattern": sources, "target_pattern": targets}
+    """The functions' roles know names by the patterns of the deployment: said here, not by AWS in the first step."""
+    # An older deployment tells of the clusters only.
+    untold = {"secret_pattern": None, "iam_user_pattern": None}
+    narrow = {"stack": "narrow", "source_pattern": sources, "target_pattern": targets, **untold, **others}
     write_deployment(world.account.client("ssm"), world.sample.deployment.model_copy(update=narrow))
-    answer = aurora_restore("doctor", world.request(tmp_path), "--stack", "narrow", "--json")
+    plain = sample.request()
+    users = [*plain["users"], {"name": "ci_job", "iam": True}]
+    verify = [{"table": "public.orders", "user": "ci_job"}]
+    place = {**plain["target"], "iam_authentication": True}
+    request = world.request(tmp_path, users=users, verify=verify, target=place)
+    answer = aurora_restore("doctor", request, "--stack", "narrow", "--json")
     failed = [each for each in answer.document["checks"] if each["health"] == "failed"]
     assert len(failed) == len(wrong)
     assert all(each["detail"].startswith(detail) for each, detail in zip(failed, wrong, strict=True))

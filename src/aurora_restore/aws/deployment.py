@@ -21,9 +21,12 @@ class Deployment(BaseModel):
     audit_table: str
     topic_arn: str
     kms_key_arn: str | None = None
-    # Which clusters the functions' roles take as sources, and which as targets.
+    # Which clusters the functions' roles take as sources and as targets, which secrets they may make and read, and as
+    # which users they may log in with a token.
     source_pattern: str | None = None
     target_pattern: str | None = None
+    secret_pattern: str | None = None
+    iam_user_pattern: str | None = None
     functions: dict[str, str] = {}
 
 

@@ -15,7 +15,7 @@ from aurora_restore.aws.deployment import Deployment
 from aurora_restore.aws.door import call, demand
 from aurora_restore.aws.keys import Keys
 from aurora_restore.aws.tables import Table
-from aurora_restore.cli.permitted import denied_clusters
+from aurora_restore.cli.permitted import Patterns, denials
 from aurora_restore.cli.pipeline import Pipeline
 from aurora_restore.clusters import Cluster
 from aurora_restore.errors import AuroraRestoreError, ConfigurationError, TransientError
@@ -165,12 +165,15 @@ def of_request(pipeline: Pipeline, request: RestoreRequest) -> Iterator[Check]:
 
 
 def _names(deployment: Deployment, request: RestoreRequest) -> Iterator[Check]:
-    """Yield a check for each cluster that IAM would deny; nothing of the embedded account, which denies nothing."""
+    """Yield a check for each name that IAM would deny; nothing of the embedded account, which denies nothing."""
     sources, targets = deployment.source_pattern, deployment.target_pattern
     if sources is None or targets is None or sources == "*":
         return
-    for denial in denied_clusters(request, sources, targets):
-        advice = f"Deploy with {denial.option}, or have the request name another cluster"
+    # An older deployment does not tell the last two.
+    secrets, iam_users = deployment.secret_pattern or "*", deployment.iam_user_pattern
+    patterns = Patterns(sources, targets, secrets, "*" if iam_users is None else iam_users)
+    for denial in denials(request, patterns):
+        advice = f"Deploy with {denial.option}, or have the request name another {denial.kind}"
         yield Check("name", Health.FAILED, f"{denial.name} {denial.why}", advice)
 
 

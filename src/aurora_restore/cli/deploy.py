@@ -22,7 +22,7 @@ from aurora_restore.cli import deploy_options as options
 from aurora_restore.cli.exits import ExitCode
 from aurora_restore.cli.options import DEFAULT_STACK, Json, Region, Stack
 from aurora_restore.cli.output import error_document, print_json, say, stdout
-from aurora_restore.cli.permitted import Denial, denied_clusters, denied_secrets
+from aurora_restore.cli.permitted import Patterns, denials
 from aurora_restore.cli.pipeline import reachable
 from aurora_restore.cli.reading import read_request
 from aurora_restore.cli.stack_report import print_changes, progress_for
@@ -153,14 +153,19 @@ def _scheduled(written: list[str]) -> tuple[dict[str, Resource], dict[str, Resto
 
 def _check_scheduled(requests: Mapping[str, RestoreRequest], chosen: Mapping[str, str]) -> None:
     """Refuse a request that the functions' roles would be denied: it would fail again and again, and by night."""
-    denials = [denial.problem(file) for file, request in requests.items() for denial in _denials(request, chosen)]
-    if denials:
-        raise RequestError(denials, origin="the schedule")
+    patterns = _patterns(chosen)
+    problems = [denial.problem(file) for file, request in requests.items() for denial in denials(request, patterns)]
+    if problems:
+        raise RequestError(problems, origin="the schedule")
 
 
-def _denials(request: RestoreRequest, chosen: Mapping[str, str]) -> Iterator[Denial]:
-    yield from denied_clusters(request, chosen["SourcePattern"], chosen["TargetPattern"])
-    yield from denied_secrets(request, chosen.get("SecretPattern") or f"{chosen['TargetPattern']}/*")
+def _patterns(chosen: Mapping[str, str]) -> Patterns:
+    return Patterns(
+        sources=chosen["SourcePattern"],
+        targets=chosen["TargetPattern"],
+        secrets=chosen.get("SecretPattern") or f"{chosen['TargetPattern']}/*",
+        iam_users=chosen.get("IamUserPattern", ""),
+    )
 
 
 def _place(region: str | None) -> Place:
@@ -226,7 +231,7 @@ def _about_kept(wish: Wish, before: Mapping[str, Any], chosen: Mapping[str, str]
     """Yield what the schedules that stay would be denied, when the patterns have become other ones."""
     kept = kept_schedules(before.get("Resources", {}), wish.schedules).values()
     for request in filter(None, map(request_of, kept)):
-        for denial in _denials(request, chosen):
+        for denial in denials(request, _patterns(chosen)):
             yield f"the schedule {request.name} stays, and {denial.name} {denial.why}"
 
 

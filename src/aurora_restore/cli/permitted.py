@@ -1,4 +1,4 @@
-"""What of a request IAM would deny to a deployment's functions: their roles know clusters and secrets by patterns."""
+"""What of a request IAM would deny to a deployment's functions: their roles know names by patterns."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,14 +17,36 @@ class Denial:
     why: str
     option: str
 
+    @property
+    def kind(self) -> str:
+        """Return what is called so: a cluster, a secret or a user."""
+        field = self.path.rpartition(".")[2]
+        return field if field in {"secret", "user"} else "cluster"
+
     def problem(self, origin: str) -> Problem:
         """Return it as a mistake of the request in this file."""
-        kind = "secret" if self.path.endswith("secret") else "cluster"
-        return Problem(f"{origin}, {self.path}", f"{self.name}, which {self.why}", f"another {kind}, or {self.option}")
+        found, expected = f"{self.name}, which {self.why}", f"another {self.kind}, or {self.option}"
+        return Problem(f"{origin}, {self.path}", found, expected)
 
 
-def denied_clusters(request: RestoreRequest, sources: str, targets: str) -> Iterator[Denial]:
-    """Yield each cluster that a deployment with these two patterns may not read as source, or not replace."""
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """The patterns of a deployment; ``iam_users`` may be empty, and then fits nobody."""
+
+    sources: str
+    targets: str
+    secrets: str
+    iam_users: str
+
+
+def denials(request: RestoreRequest, patterns: Patterns) -> Iterator[Denial]:
+    """Yield everything of a request that a deployment with these patterns would be denied."""
+    yield from _denied_clusters(request, patterns.sources, patterns.targets)
+    yield from _denied_secrets(request, patterns.secrets)
+    yield from _denied_tokens(request, patterns.iam_users)
+
+
+def _denied_clusters(request: RestoreRequest, sources: str, targets: str) -> Iterator[Denial]:
     source, target = request.source.cluster, request.target.cluster
     if not fnmatchcase(source, sources):
         why = f"is not among the sources that the functions may read, {sources}"
@@ -37,9 +59,16 @@ def denied_clusters(request: RestoreRequest, sources: str, targets: str) -> Iter
         yield Denial("target.cluster", target, why, "another --source-pattern")
 
 
-def denied_secrets(request: RestoreRequest, secrets: str) -> Iterator[Denial]:
-    """Yield each user's secret that a deployment with this pattern may neither make nor read."""
+def _denied_secrets(request: RestoreRequest, secrets: str) -> Iterator[Denial]:
     for number, user in enumerate(request.users):
         if user.secret is not None and not fnmatchcase(user.secret, secrets):
             why = f"is not among the secrets that the functions may make and read, {secrets}"
             yield Denial(f"users[{number}].secret", user.secret, why, "another --parameter SecretPattern=")
+
+
+def _denied_tokens(request: RestoreRequest, users: str) -> Iterator[Denial]:
+    for number, check in enumerate(request.verify):
+        user = request.asking_user(check)
+        if user.iam and not fnmatchcase(user.name, users):
+            why = f"logs in with a token, which the functions may make for {users or 'nobody'}"
+            yield Denial(f"verify[{number}].user", user.name, why, "another --parameter IamUserPattern=")
