@@ -185,7 +185,7 @@ class Engine(Protocol):
         """Open a session with the user's own settings, for scripts and checks; it is closed at the end of the block.
 
         ``master``: who ends a statement that takes too long, where that needs a connection of its own, and the user may
-        have no second one. Unset: the user.
+        have no second one. Unset: the user. The master's own session has all its powers.
         """
         ...
 

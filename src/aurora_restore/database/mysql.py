@@ -20,19 +20,19 @@ from aurora_restore.database.engine import (
     endless,
     expect_nothing_left,
 )
-from aurora_restore.database.mysql_accounts import listed_accounts, problems, shown, taken_for_rds
+from aurora_restore.database.mysql_accounts import listed_accounts, problems, shown
 from aurora_restore.database.mysql_connection import (
     Connect,
     MyConnection,
     encrypted,
     open_connection,
     our_errors,
-    rows,
     statement_failure,
     try_login,
 )
 from aurora_restore.database.mysql_dialect import MYSQL, Dialect
 from aurora_restore.database.mysql_plan import Action, Plan, make_plan, opening
+from aurora_restore.database.mysql_remarks import remarks
 from aurora_restore.database.mysql_script import read_script
 from aurora_restore.database.mysql_server import Server, read_server, sessions_in, tables_of
 from aurora_restore.database.mysql_session import MySQLSession
@@ -108,7 +108,7 @@ class MySQL:
         """See ``Engine.remarks``."""
         with self._open(endpoint, master) as connection:
             server = self._read(connection, endpoint, desired)
-            return tuple(self._remarks(connection, endpoint, server, desired))
+            return tuple(remarks(connection, endpoint, server, desired, self._dialect))
 
     def logins(self, endpoint: Endpoint, master: Login) -> tuple[str, ...]:
         """See ``Engine.logins``. An account at another host than ``%`` has that in its name."""
@@ -137,11 +137,15 @@ class MySQL:
             with self._open(endpoint, master or login) as other, our_errors(endpoint, "end a statement"):
                 other.query(f"KILL QUERY {connection_id:d}")
 
-        with open_connection(self._connect, endpoint, login, database or None, for_user=True) as connection:
+        powers = self._dialect.powers if login == master else ()
+        with open_connection(
+            self._connect, endpoint, login, database or None, session=powers, for_user=True
+        ) as connection:
             yield MySQLSession(connection, endpoint, interrupt)
 
     def _open(self, endpoint: Endpoint, login: Login) -> MyConnection:
-        return open_connection(self._connect, endpoint, login, session=self._dialect.session)
+        session = (*self._dialect.powers, *self._dialect.session)
+        return open_connection(self._connect, endpoint, login, session=session)
 
     def _read(self, connection: MyConnection, endpoint: Endpoint, desired: DesiredState) -> Server:
         with our_errors(endpoint, "show its users"):
@@ -230,22 +234,6 @@ class MySQL:
             _kill_all(connection, endpoint, found)
             with our_errors(endpoint, "end sessions"):
                 connection.query("DO SLEEP(0.05)")
-
-    def _remarks(
-        self, connection: MyConnection, endpoint: Endpoint, server: Server, desired: DesiredState
-    ) -> Iterator[str]:
-        if server.mandatory_roles:
-            yield f"every user is in the roles of the cluster's mandatory_roles: {server.mandatory_roles}"
-        for one in listed_accounts(server, desired, self._dialect):
-            if one.account is not None and one.account.tls_demand in {"X509", "SPECIFIED"}:
-                yield f"{shown(one.name)} keeps production's demand for a client certificate"
-        yield from taken_for_rds(server, desired)
-        with our_errors(endpoint, "show its proxies"):
-            proxies = rows(connection, "SELECT User AS name, Proxied_user AS other FROM mysql.proxies_priv")
-        names = {user.name for user in desired.users}
-        for row in proxies:
-            if row["name"] in names and row["other"]:
-                yield f"{row['name']} may still act as {row['other']} (PROXY)"
 
     def _expect_nothing_left(self, connection: MyConnection, endpoint: Endpoint, desired: DesiredState) -> None:
         """Read everything back (I7): who can log in, with which password, and who holds what."""

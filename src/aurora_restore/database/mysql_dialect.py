@@ -32,6 +32,8 @@ class Dialect:
 
     reserved: frozenset[str]
     iam_plugin: str
+    # What gives the master its powers, in each of its sessions; and what those of our own begin with besides.
+    powers: tuple[str, ...]
     session: tuple[str, ...]
     accounts: str
     # Columns: FROM_USER, FROM_HOST, TO_USER, TO_HOST, WITH_ADMIN_OPTION; all but the last for the roles that are active
@@ -65,8 +67,8 @@ MYSQL = Dialect(
     reserved=RESERVED,
     iam_plugin="AWSAuthenticationPlugin",
     # The master's powers are a role's, which the cluster may not activate by itself.
+    powers=("SET ROLE ALL",),
     session=(
-        "SET ROLE ALL",
         LIMITS,
         "SET SESSION max_execution_time = 0",
         "SET SESSION TRANSACTION READ WRITE",

@@ -24,6 +24,7 @@ MARIADB: Final = Dialect(
     reserved=RESERVED | {"mariadb.sys"},
     # It has no plugin for IAM's tokens. Nobody gets in over the network by this one.
     iam_plugin="unix_socket",
+    powers=(),
     session=(LIMITS, "SET SESSION max_statement_time = 0", "SET SESSION TRANSACTION READ WRITE"),
     accounts=(
         "SELECT u.*, IF(IFNULL(JSON_VALUE(g.priv, '$.account_locked'), 0), 'Y', 'N') AS account_locked"

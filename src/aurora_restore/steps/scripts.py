@@ -41,7 +41,7 @@ def _run(site: Site, number: int, script: SqlScript) -> bool:
     database, limit_s = site.database(script.database), script.timeout_minutes * 60
     run = ScriptRun(file=script.file, sha256=script.sha256, statements=len(read.statements))
     detail = f"{run.file} (SHA-256 {run.sha256}, {run.statements} statements) in database {database}"
-    with site.engine.session(site.endpoint, site.master, database) as session:
+    with site.engine.session(site.endpoint, site.master, database, site.master) as session:
         # Only now: while this call came in, another may have run all files, and removed their marks: ConflictError.
         site.journal.intend("RunSql", site.cluster_arn, detail)
         try:
@@ -64,7 +64,7 @@ def _run(site: Site, number: int, script: SqlScript) -> bool:
 def _tidy(site: Site) -> None:
     """Remove the marks from the databases: the record alone says from now on that the files were run."""
     for database in sorted({site.database(script.database) for script in site.operation.wanted.sql}):
-        with site.engine.session(site.endpoint, site.master, database) as session:
+        with site.engine.session(site.endpoint, site.master, database, site.master) as session:
             session.forget()
 
 

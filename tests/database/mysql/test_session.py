@@ -1,10 +1,14 @@
 """Scripts and checks on MySQL."""
 
+from dataclasses import replace
+
 import pytest
 
 from aurora_restore.database import mysql_session
+from aurora_restore.database.mysql import MySQL
 from aurora_restore.database.mysql_session import MySQLSession
 from aurora_restore.database.scripts import Mark, Script, StatementError, run_script
+from aurora_restore.embedded.mariadb_dialect import MARIADB
 from aurora_restore.errors import DatabaseRefusedError, DatabaseUnreachableError
 from tests.database.mysql.conftest import Database, engine, grant, login, user
 
@@ -54,6 +58,8 @@ def test_what_only_looks_or_is_gone_with_the_session_ends_no_transaction(restore
         "SHOW WARNINGS;\nEXPLAIN SELECT * FROM masked;\nSAVEPOINT here;\nRELEASE SAVEPOINT here;\n"
         "DROP TEMPORARY TABLE masked;\n"
     )
+    assert not script("LOAD DATA INFILE '/a' INTO TABLE b; LOAD INDEX INTO CACHE b").as_a_whole
+    assert script("LOAD DATA FROM S3 's3://a' INTO TABLE b").as_a_whole
     with pytest.raises(StatementError, match="line 8"):
         run(restored, f"{masking}DELETE FROM gone;")  # noqa: S608
     assert restored.query(restored.master, "SELECT SUM(product) FROM orders") == [(4,)]
@@ -94,6 +100,18 @@ def test_a_user_s_only_connection_is_ended_by_the_master(restored: Database) -> 
         pytest.raises(StatementError, match="it took longer than 0 s"),
     ):
         session.answer("SELECT SLEEP(60)", 0.1)
+
+
+def test_the_master_s_files_are_run_with_its_powers(restored: Database) -> None:
+    """Aurora's come by a role, which the cluster may not activate by itself. A user has the roles that it has.
+
+    Not proven here: SET ROLE ALL, for which MariaDB has no like; something else that can be seen stands for it.
+    """
+    restored.apply(user("reader", grant("readonly")))
+    mysql = MySQL(dialect=replace(MARIADB, powers=("SET @powers = 'all'",)))
+    for who, powers in ((restored.master, "all"), (login("reader"), None)):
+        with mysql.session(restored.endpoint, who, "shop", restored.master) as session:
+            assert session.answer("SELECT @powers", 10).text == powers
 
 
 def test_a_user_whose_connections_are_all_in_use_cannot_ask(restored: Database) -> None:
