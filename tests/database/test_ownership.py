@@ -5,7 +5,7 @@ import pytest
 from aurora_restore.database.engine import ChangeKind, DesiredState
 from aurora_restore.database.postgresql import PostgreSQL
 from aurora_restore.database_request import OwnershipTransfer
-from aurora_restore.errors import PreflightError
+from aurora_restore.errors import DatabaseRefusedError, PreflightError
 from tests.database.conftest import Database, grant, login, user
 
 _OWNERS = """
@@ -43,6 +43,39 @@ def test_everything_of_one_becomes_anothers_once(restored: Database) -> None:
     assert restored.may(login("analyst"), "INSERT INTO sales.orders (product) VALUES (1)")
     in_app = "SELECT pg_has_role('keeper', 'app', 'MEMBER'), pg_has_role('dba', 'keeper', 'USAGE')"
     assert restored.admin(in_app) == [(False, False)]
+
+
+def test_what_is_where_neither_may_create_anything_changes_hands_too(restored: Database) -> None:
+    """As after REVOKE CREATE ON SCHEMA public FROM PUBLIC: the place's owner allows it, for the moment."""
+    restored.admin(
+        "ALTER DATABASE shop OWNER TO migrator; ALTER SCHEMA public OWNER TO pg_database_owner;"
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC;"
+        "CREATE FUNCTION public.in_public() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+        "ALTER FUNCTION public.in_public() OWNER TO app;"
+        "CREATE PUBLICATION changes FOR TABLE sales.orders; ALTER PUBLICATION changes OWNER TO app",
+        "shop",
+    )
+    users, ownership = (user("keeper"),), (transfer("migrator", "reporting"), transfer("app", "keeper"))
+    assert "7 things of app in shop become keeper's" in restored.apply(*users, ownership=ownership)
+    assert dict(restored.admin(_OWNERS, "shop"))["in_public"] == "keeper"
+    may = (
+        "SELECT has_schema_privilege('keeper', 'public', 'CREATE'), has_database_privilege('keeper', 'shop', 'CREATE')"
+    )
+    assert restored.admin(may, "shop") == [(False, False)]
+    assert restored.apply(*users, ownership=ownership) == []
+
+
+def test_a_place_whose_owner_is_out_of_reach_is_named(restored: Database) -> None:
+    """Its owner has to let one of the two create there."""
+    restored.admin(
+        "CREATE SCHEMA rds; CREATE FUNCTION rds.one() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+        "ALTER FUNCTION rds.one() OWNER TO app",
+        "shop",
+    )
+    with pytest.raises(
+        DatabaseRefusedError, match="create nothing in schema rds, which is rdsadmin's: grant app CREATE"
+    ):
+        restored.apply(user("keeper"), ownership=(transfer("app", "keeper"),))
 
 
 def test_what_the_users_held_they_hold_of_the_new_owner(restored: Database) -> None:

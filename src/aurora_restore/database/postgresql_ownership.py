@@ -1,6 +1,6 @@
 """Ownership that changes hands: what moves it, and what the database looks like afterwards."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from psycopg import sql
@@ -15,12 +15,27 @@ from aurora_restore.database_request import OwnershipTransfer
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where the giver's things are: a schema or (None) the database, whose it is, and who of the two may create there.
+
+    ``taker_may_create`` is false for a taker who is not there yet.
+    """
+
+    giver: str
+    schema: str | None
+    owner: str
+    giver_may_create: bool
+    taker_may_create: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Owned:
     """How many things of a database each role owns, itself included, and which other databases."""
 
     database: str
     counts: Mapping[str, int]
     other_databases: Mapping[str, tuple[str, ...]]
+    places: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +63,40 @@ _OTHER_DATABASES = """
     WHERE r.rolname = ANY (%s) AND d.datname <> current_database()
     GROUP BY r.rolname
 """
+# PostgreSQL does not ask whether a new owner may create where a table or a type is; where all else is, it does.
+_PLACES = """
+    WITH here AS (SELECT oid, datdba AS owner FROM pg_database WHERE datname = current_database()),
+    pair AS (
+        SELECT giver.oid AS giver, giver.rolname AS giver_name, taker.oid AS taker
+        FROM unnest(%s::name[], %s::name[]) AS pair (giver, taker)
+        JOIN pg_roles AS giver ON giver.rolname = pair.giver LEFT JOIN pg_roles AS taker ON taker.rolname = pair.taker
+    ),
+    thing AS (
+        SELECT pair.*, d.classid, (pg_identify_object(d.classid, d.objid, d.objsubid)).schema
+        FROM pg_shdepend AS d JOIN here ON here.oid = d.dbid JOIN pair ON pair.giver = d.refobjid
+        WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype = 'o'
+          AND d.classid NOT IN ('pg_class'::regclass, 'pg_type'::regclass)
+    )
+    SELECT DISTINCT giver_name, n.nspname,
+           pg_get_userbyid(CASE pg_get_userbyid(nspowner) WHEN 'pg_database_owner' THEN here.owner ELSE nspowner END),
+           has_schema_privilege(giver, n.oid, 'CREATE'), coalesce(has_schema_privilege(taker, n.oid, 'CREATE'), false)
+    FROM thing JOIN pg_namespace AS n ON quote_ident(n.nspname) = thing.schema CROSS JOIN here
+  UNION ALL
+    SELECT DISTINCT giver_name, NULL::name, pg_get_userbyid(here.owner),
+           has_database_privilege(giver, here.oid, 'CREATE'),
+           coalesce(has_database_privilege(taker, here.oid, 'CREATE'), false)
+    FROM thing CROSS JOIN here WHERE classid IN ('pg_namespace'::regclass, 'pg_publication'::regclass)
+    ORDER BY 1, 2
+"""
 
 
-def read_owned(connection: PgConnection, roles: Collection[str]) -> Owned:
-    """Read what the roles own in the connection's database."""
-    names = sorted(roles)
-    counts = {role: int(count) for role, count in connection.execute(_COUNTS, [names])}
-    others = {role: tuple(databases) for role, databases in connection.execute(_OTHER_DATABASES, [names])}
-    return Owned(connection.info.dbname, counts, others)
+def read_owned(connection: PgConnection, transfers: Mapping[str, str]) -> Owned:
+    """Read what the roles that give own in the connection's database."""
+    givers, takers = list(transfers.keys()), list(transfers.values())
+    counts = {role: int(count) for role, count in connection.execute(_COUNTS, [givers])}
+    others = {role: tuple(databases) for role, databases in connection.execute(_OTHER_DATABASES, [givers])}
+    places = tuple(Place(*row) for row in connection.execute(_PLACES, [givers, takers])) if givers else ()
+    return Owned(connection.info.dbname, counts, others, places)
 
 
 def ownership_problems(cluster: Cluster, desired: DesiredState) -> Iterator[str]:
@@ -86,8 +127,8 @@ def plan_ownership(cluster: Cluster, owned: Owned, desired: DesiredState) -> Own
     doubts: list[str] = []
     for one in _in(owned.database, desired.ownership):
         if owned.counts.get(one.old):
-            actions += _transfer(cluster, owned, one)
-            doubts += _doubts(cluster, one)
+            actions += _transfer(cluster, owned, one, transfers_in(owned.database, desired))
+            doubts += _doubts(cluster, owned, one)
     return OwnershipPlan(tuple(actions), tuple(doubts))
 
 
@@ -105,27 +146,52 @@ def _in(database: str, transfers: Sequence[OwnershipTransfer]) -> Iterator[Owner
     return (one for one in transfers if one.database in {None, database})
 
 
-def _transfer(cluster: Cluster, owned: Owned, one: OwnershipTransfer) -> Iterator[Action]:
+def _transfer(cluster: Cluster, owned: Owned, one: OwnershipTransfer, transfers: Mapping[str, str]) -> Iterator[Action]:
     """Yield a transfer's statements.
 
     It takes both roles' privileges, and the new owner must be allowed to create where the things are: it is, for the
-    moment, as a member of the old one.
+    moment, as a member of the old one; and where that one may not either (any more), by a grant of the place's owner.
     """
     old, new = sql.Identifier(one.old), sql.Identifier(one.new)
-    take, give_back = borrowing(cluster, {one.old, one.new})
+    closed = [place for place in _closed_to(cluster, owned, one) if cluster.can_act_as(place.owner)]
+    take, give_back = borrowing(cluster, {one.old, one.new, *_owners(closed, transfers)})
     lends = _can_lend(cluster, one)
     inherited = sql.SQL(" WITH INHERIT TRUE" if cluster.version >= ADMIN_OPTION_RULES else "")
     yield from take
     if lends:
         yield Action(sql.SQL("GRANT {} TO {}{}").format(old, new, inherited))
+    for place in closed:
+        yield Action(sql.SQL("GRANT CREATE ON {} TO {}").format(_name(place, owned), new))
     yield Action(sql.SQL("REASSIGN OWNED BY {} TO {}").format(old, new), (_change(owned, one),))
     if one.database is not None:
         # REASSIGN takes all databases along that the role owns, and the request names one.
         for database in owned.other_databases.get(one.old, ()):
             yield Action(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(sql.Identifier(database), old))
+    for place in closed:
+        yield Action(sql.SQL("REVOKE CREATE ON {} FROM {}").format(_name(place, owned), new))
     if lends:
         yield Action(sql.SQL("REVOKE {} FROM {}").format(old, new))
     yield from give_back
+
+
+def _closed_to(cluster: Cluster, owned: Owned, one: OwnershipTransfer) -> Iterator[Place]:
+    """Yield the places of things in which the new owner may not create, be it as a member of the old one."""
+    lends = _can_lend(cluster, one)
+    for place in owned.places:
+        if place.giver == one.old and not place.taker_may_create and not (lends and place.giver_may_create):
+            yield place
+
+
+def _owners(places: Sequence[Place], transfers: Mapping[str, str]) -> Iterator[str]:
+    """Yield whose the places are, before and after the other transfers."""
+    for place in places:
+        yield from (place.owner, transfers.get(place.owner, place.owner))
+
+
+def _name(place: Place, owned: Owned) -> sql.Composed:
+    if place.schema is None:
+        return sql.SQL("DATABASE {}").format(sql.Identifier(owned.database))
+    return sql.SQL("SCHEMA {}").format(sql.Identifier(place.schema))
 
 
 def _can_lend(cluster: Cluster, one: OwnershipTransfer) -> bool:
@@ -140,11 +206,16 @@ def _change(owned: Owned, one: OwnershipTransfer) -> Change:
     return Change(ChangeKind.CHANGE_OWNER, one.new, owned.database, sentence)
 
 
-def _doubts(cluster: Cluster, one: OwnershipTransfer) -> Iterator[str]:
+def _doubts(cluster: Cluster, owned: Owned, one: OwnershipTransfer) -> Iterator[str]:
     me = cluster.master
     for name in (one.old, one.new):
         if name != me and not cluster.can_act_as(name):
             yield f"{me} may not act for {name}: run GRANT {name} TO {me} WITH ADMIN OPTION as the role that created it"
+    for place in _closed_to(cluster, owned, one):
+        if not cluster.can_act_as(place.owner):
+            where = f"database {owned.database}" if place.schema is None else f"schema {place.schema}"
+            yield f"{one.new} may create nothing in {where}, which is {place.owner}'s: grant {one.old} CREATE there"
+    yield ("what only a superuser may own, such as an event trigger, has to be dropped or given to another role before")
 
 
 def _transferred(item: Object, transfers: Mapping[str, str]) -> Object:

@@ -113,7 +113,7 @@ def read_database(connection: PgConnection, desired: DesiredState) -> DatabaseSt
     return DatabaseState(
         objects=transferred(objects, transfers),
         leftovers=read_leftovers(connection),
-        owned=read_owned(connection, transfers.keys()),
+        owned=read_owned(connection, transfers),
     )
 
 
