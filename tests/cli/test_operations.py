@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from aurora_restore.aws.executions import Executions
 from aurora_restore.aws.tables import Table
 from aurora_restore.cli.exits import ExitCode
 from aurora_restore.cli.progress import Silent
 from aurora_restore.embedded import sample
+from aurora_restore.errors import AwsUnavailableError
 from aurora_restore.operation import Operation, Step
 from aurora_restore.store.journal import Journal, Store
 from tests.cli.conftest import World
@@ -42,6 +44,8 @@ def test_an_operation_is_run_watched_and_told_to_its_end(world: World, folder: P
     for words in ("succeeded in", "Endpoint  ", "staging_app: arn:", "Master secret ", "aurora-restore status whole-"):
         assert words in answer.out
     assert aurora_restore("status", "whole", "--json").document["advice"] is None
+
+    assert aurora_restore("watch", "whole").out.startswith("Operation whole-"), "what was typed was a part of it"
 
     shown = aurora_restore("status", "whole")
     assert shown.code == 0
@@ -137,6 +141,22 @@ def test_ctrl_c_ends_the_watching_and_says_that_the_operation_goes_on(
     monkeypatch.undo()
 
 
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (AwsUnavailableError("no answer"), 3)])
+def test_a_start_whose_answer_does_not_come_may_have_started(
+    world: World, folder: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int
+) -> None:
+    """I4: whoever would start it again looks first; the id is told, in the document too."""
+
+    def lost(*_: object, **__: object) -> str:
+        raise error
+
+    monkeypatch.setattr(Executions, "start", lost)
+    answer = run(world, folder, "--json", name="perhaps")
+    assert answer.code == code
+    assert "It may have started. Look whether it has: aurora-restore status perhaps-" in answer.err
+    assert "aurora-restore status perhaps-" in json.dumps(answer.document["error"])
+
+
 def test_an_id_may_be_typed_as_far_as_it_is_unique(world: World, folder: Path) -> None:
     """An ambiguous one lists what it could mean, a wrong one the nearest; both exit with 2."""
     first = refused(world, folder, "--json", name="twin-a").document["operation_id"]
@@ -193,7 +213,9 @@ def test_an_operation_whose_execution_is_gone_without_an_outcome_is_shown_as_sto
         requested_at=world.account.clock.now(),
     )
     Journal(Store(*tables, world.account.clock), operation, Step.SNAPSHOT_CHECK).begin()
-    assert aurora_restore("status", "abandoned-1", "--json").document["status"] == "stopped"
+    document = aurora_restore("status", "abandoned-1", "--json").document
+    assert document["status"] == "stopped"
+    assert document["advice"].endswith("aurora-restore abort abandoned-1."), "there is no cause to mend"
     shown = aurora_restore("status", "abandoned-1").out
     assert "Its execution was stopped and wrote no outcome." in shown
     assert "Nothing was deleted." in shown
@@ -217,6 +239,7 @@ def test_an_audit_that_was_tampered_with_is_named_and_exits_with_1(world: World,
     assert broken.code == ExitCode.FAILED
     assert broken.document["error"]["type"] == "AuditBrokenError"
     assert "audit event 2" in broken.document["error"]["message"]
+    assert "security incident" in broken.document["error"]["advice"]
 
 
 def test_a_stack_that_is_not_there_is_the_environment_s_fault(world: World) -> None:
@@ -231,6 +254,7 @@ def test_the_stack_may_come_from_the_environment(world: World, monkeypatch: pyte
     """AURORA_RESTORE_STACK stands for --stack."""
     monkeypatch.setenv("AURORA_RESTORE_STACK", "nowhere")
     assert "/aurora-restore/nowhere" in aurora_restore("history").err
+    assert f"in {sample.TARGET_REGION}" in aurora_restore("history", "--region", "").err, "as an empty AWS_REGION"
 
 
 @pytest.mark.parametrize(
@@ -239,13 +263,15 @@ def test_the_stack_may_come_from_the_environment(world: World, monkeypatch: pyte
         ("AWS_REGION", None, "no AWS region is chosen"),
         ("AWS_REGION", "eu-west-1", "does not exist in eu-west-1"),
         ("AWS_PROFILE", "nobody", "nobody"),
-        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9", "does aurora-restore serve run there?"),
+        ("AWS_REGION", "nowhere-9", "is the region right?"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9", "does aurora-restore serve run there"),
+        ("AWS_ENDPOINT_URL", "127.0.0.1:9", "AWS_ENDPOINT_URL must be as http://"),
     ],
 )
 def test_an_environment_that_cannot_do_it_is_one_sentence(
     world: World, monkeypatch: pytest.MonkeyPatch, variable: str, value: str | None, sentence: str
 ) -> None:
-    """No region, the wrong one, a profile that does not exist, nobody at the endpoint: exit 3."""
+    """No region, the wrong one, one that is none, a profile that does not exist, nobody at the endpoint: exit 3."""
     if value is None:
         monkeypatch.delenv(variable)
     else:

@@ -188,9 +188,9 @@ def test_a_connection_that_stays_away_is_an_error_in_the_end(stage: Stage) -> No
 
 
 def test_an_execution_that_ends_without_an_outcome_is_an_error_that_says_so(stage: Stage) -> None:
-    """Somebody stopped it: what it did is in the audit."""
+    """Somebody stopped it: its status says what stands, and what to do."""
     stage.judge(Step.SNAPSHOT_CHECK, Verdict.done("good"))()
-    with pytest.raises(FailedByAwsError, match=r"is aborted and wrote no outcome.*aurora-restore audit nightly-1"):
+    with pytest.raises(FailedByAwsError, match=r"is aborted and wrote no outcome.*aurora-restore status nightly-1"):
         stage.follow(Silent(), [stage.set_execution(status="ABORTED")])
 
 

@@ -11,7 +11,7 @@ import pytest
 from aurora_restore.aws.executions import Executions
 from aurora_restore.cli.exits import ExitCode
 from aurora_restore.embedded import sample
-from aurora_restore.errors import RestoreFailedError
+from aurora_restore.errors import AwsUnavailableError, RestoreFailedError
 from aurora_restore.operation import Step
 from tests.cli.conftest import World
 from tests.cli.terminal import aurora_restore
@@ -36,12 +36,21 @@ def break_down() -> None:
     raise RestoreFailedError("the test wants it")
 
 
+def unanswered(*_: object, **__: object) -> str:
+    raise AwsUnavailableError("no answer")
+
+
 def test_a_failed_operation_is_resumed_to_its_end(world: World, tmp_path: Path) -> None:
     """I4: exit 0, the same operation, and nothing is restored a second time."""
     with before(world, Step.ARCHIVE_SNAPSHOT, break_down):
         failed = aurora_restore("run", world.request(tmp_path, name="broken"), "--json")
     assert failed.code == ExitCode.FAILED
     operation = failed.document["operation_id"]
+    with pytest.MonkeyPatch.context() as cut_off:
+        cut_off.setattr(Executions, "start", unanswered)
+        answer = aurora_restore("resume", "broken")
+    assert answer.code == ExitCode.ENVIRONMENT
+    assert f"It may have started. Look whether it has: aurora-restore status {operation}" in answer.err
     answer = aurora_restore("resume", "broken", "--json")
     assert answer.code == ExitCode.DONE, answer.err
     assert answer.document["operation_id"] == operation

@@ -21,6 +21,7 @@ from botocore.exceptions import (
     ProfileNotFound,
     ReadTimeoutError,
 )
+from botocore.parsers import ResponseParserError
 
 from aurora_restore import aws
 from aurora_restore.aws import door
@@ -84,6 +85,17 @@ def test_each_code_of_the_table_becomes_its_error(code: str, kind: type[AuroraRe
 def test_a_code_beside_the_table_is_judged_by_its_form(code: str, status: int, kind: type[AuroraRestoreError]) -> None:
     """5xx passes by itself; what is not known is refused for good and shown, never retried in the dark."""
     assert type(translate(refusal(code, status=status))) is kind
+
+
+def test_a_page_in_place_of_an_answer_passes_by_itself_and_is_not_repeated() -> None:
+    """A proxy, a sign-in page, a server that is starting: its HTML tells nobody anything."""
+    page = "<!doctype html>\n<title>500 Internal Server Error</title>"
+    told = translate(refusal("500", page, status=500))
+    assert type(told) is AwsUnavailableError
+    assert told.what == "DescribeDBClusters was refused with 500: a page in place of an answer"
+    with pytest.raises(AwsUnavailableError) as refused:
+        call(raising(ResponseParserError(f"invalid XML received: {page}")))
+    assert "html" not in str(refused.value)
 
 
 def test_one_code_for_two_quotas_is_told_apart_by_its_message() -> None:

@@ -7,6 +7,7 @@ import botocore.session
 from botocore.config import Config
 
 from aurora_restore.aws.door import demand
+from aurora_restore.errors import EnvironmentUnfitError
 
 # The state machine retries, with jitter and back-off; a client that retried too would multiply its attempts.
 ONE_ATTEMPT = Config(
@@ -44,7 +45,7 @@ class Clients:
     def __call__(self, service: str, region: str | None = None) -> Any:
         """Return the client of a service in a region, or in the region that boto3 is configured for.
 
-        Raises EnvironmentUnfitError when boto3 has no region or a broken profile.
+        Raises EnvironmentUnfitError when boto3 has no region, a broken profile, or an endpoint that is no URL.
         """
         with self._lock:
             if (service, region) not in self._made:
@@ -53,4 +54,10 @@ class Clients:
 
     def _make(self, service: str, region: str | None) -> Any:
         options: dict[str, Any] = {**self._options, **({} if region is None else {"region_name": region})}
-        return demand(self._session.create_client, service_name=service, config=self._config, **options)
+        try:
+            return demand(self._session.create_client, service_name=service, config=self._config, **options)
+        except ValueError as error:
+            # botocore's own, for what is no URL.
+            raise EnvironmentUnfitError(
+                f"AWS cannot be called there: {error}", advice="AWS_ENDPOINT_URL must be as http://127.0.0.1:4570"
+            ) from None

@@ -16,6 +16,7 @@ from botocore.exceptions import (
 from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
+from botocore.parsers import ResponseParserError
 
 from aurora_restore.errors import (
     AccessDeniedError,
@@ -130,6 +131,9 @@ def call(method: Callable[..., Any], *, tolerate: frozenset[str] = frozenset(), 
         raise translate(error) from None
     except BotoCoreError as error:
         raise _without_answer(error) from None
+    except ResponseParserError:
+        # A proxy's page. What it says is nobody's to repeat.
+        raise AwsUnavailableError("AWS did not answer: something else did, with what is no answer of AWS's") from None
     return answer
 
 
@@ -155,6 +159,8 @@ def translate(error: ClientError) -> AuroraRestoreError:
     """Return our error for AWS's: transient, for a person, or refused for good. Never guesses "not found" ."""
     code = error.response["Error"].get("Code", "Unknown")
     message = error.response["Error"].get("Message", "")
+    if message.lstrip().startswith("<"):
+        message = "a page in place of an answer"
     what = f"{error.operation_name} was refused with {code}: {message.rstrip('.')}"
     if code == "TransactionCanceledException":
         return _cancelled(error, what)

@@ -10,9 +10,11 @@ from rich.text import Text
 from aurora_restore.cli.options import DEFAULT_STACK, Json, OperationId, Region, Stack
 from aurora_restore.cli.output import print_beside, print_json, stdout
 from aurora_restore.cli.pipeline import Pipeline, find_operation, open_pipeline
+from aurora_restore.errors import AuditBrokenError
 from aurora_restore.operation import Operation, Step
 from aurora_restore.store.audit import AuditEvent, EventKind, verify
 
+_INCIDENT = "Treat it as a security incident: find out who can write to the Audit table, and who did"
 # Where a name that does not fit beside the time begins.
 _BENEATH = 4
 
@@ -45,7 +47,10 @@ def audit(
 
 def prove(operation: Operation, events: Sequence[AuditEvent]) -> bool:
     """Return True; raises AuditBrokenError naming the first event that is wrong, missing or too many."""
-    return verify(events, head=operation.audit_hash) == len(events)
+    try:
+        return verify(events, head=operation.audit_hash) == len(events)
+    except AuditBrokenError as error:
+        raise AuditBrokenError(error.what, advice=_INCIDENT) from None
 
 
 def _read(pipeline: Pipeline, operation_id: str) -> tuple[Operation, list[AuditEvent]]:

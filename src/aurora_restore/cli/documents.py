@@ -64,8 +64,18 @@ def operation_document(operation: Operation, *, state: str = "") -> dict[str, An
         "checks": list(operation.database_work.checks),
         "not_restored": list(operation.not_restored),
         "stands": standing(operation) if needs_somebody else [],
-        "advice": what_to_do(operation) if needs_somebody else None,
+        "advice": advice(operation, status) if needs_somebody else None,
     }
+
+
+def advice(operation: Operation, state: str) -> str:
+    """Return what a person does after an operation that did not succeed, or whose execution was stopped."""
+    if state != "stopped":
+        return what_to_do(operation)
+    end = f"To have its end recorded and told: aurora-restore abort {operation.operation_id}."
+    if operation.shape is None:
+        return f"It had not begun: start the request again when it is wanted, which takes its lock over. {end}"
+    return f"To go on where it was stopped: aurora-restore resume {operation.operation_id}. {end}"
 
 
 def _source(operation: Operation) -> dict[str, Any] | None:

@@ -77,7 +77,8 @@ def reachable() -> Iterator[None]:
         yield
     except AwsUnavailableError as error:
         endpoint = os.environ.get("AWS_ENDPOINT_URL")
-        advice = f"AWS_ENDPOINT_URL is {endpoint}: does aurora-restore serve run there?" if endpoint else _NETWORK
+        served = f"AWS_ENDPOINT_URL is {endpoint}: does aurora-restore serve run there, and is the region right?"
+        advice = served if endpoint else _NETWORK
         raise EnvironmentUnfitError(error.what, advice=advice) from None
 
 

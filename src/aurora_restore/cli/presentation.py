@@ -6,10 +6,10 @@ from datetime import datetime
 from rich.console import Console
 from rich.text import Text
 
+from aurora_restore.cli.documents import advice
 from aurora_restore.cli.output import escaped, print_wrapped
 from aurora_restore.cli.progress import print_steps
 from aurora_restore.operation import Operation
-from aurora_restore.steps.advice import what_to_do
 from aurora_restore.steps.announcement import duration, standing
 
 _STYLES: Mapping[str, str] = {
@@ -46,7 +46,8 @@ def print_operation(console: Console, operation: Operation, now: datetime, *, st
     if state == "stopped":
         console.print()
         _sentences(
-            console, ["Its execution was stopped and wrote no outcome.", *standing(operation), what_to_do(operation)]
+            console,
+            ["Its execution was stopped and wrote no outcome.", *standing(operation), advice(operation, state)],
         )
 
 
@@ -145,7 +146,7 @@ def _print_failure(console: Console, operation: Operation) -> None:
     console.print(Text("What stands now", style="bold"))
     _sentences(console, standing(operation))
     console.print(Text("What to do", style="bold"))
-    _sentences(console, [what_to_do(operation)])
+    _sentences(console, [advice(operation, operation.status)])
 
 
 def _field(console: Console, label: str, value: str) -> None:

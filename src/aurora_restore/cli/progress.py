@@ -88,7 +88,7 @@ def _ended(operation: Operation | None, operation_id: str, execution: Answer | N
     why = ": ".join(str(told[key]) for key in ("error", "cause") if told.get(key))
     raise FailedByAwsError(
         f"the execution of {operation_id} is {status} and wrote no outcome{f' ({why})' if why else ''}",
-        advice=f"Look at what it did: aurora-restore audit {operation_id}. The next operation may take over its lock"
+        advice=f"See what stands now and how to go on: aurora-restore status {operation_id}"
         if operation is not None
         else "It did nothing. Look at the execution in the Step Functions console",
     )

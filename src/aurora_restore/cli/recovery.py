@@ -11,7 +11,7 @@ from aurora_restore.cli.options import DEFAULT_STACK, Json, OperationId, Region,
 from aurora_restore.cli.output import print_json, stdout
 from aurora_restore.cli.pipeline import Pipeline, find_operation, open_pipeline
 from aurora_restore.cli.presentation import print_outcome
-from aurora_restore.cli.run import watch_to_the_end
+from aurora_restore.cli.run import possibly_started, watch_to_the_end
 from aurora_restore.clock import SystemClock
 from aurora_restore.errors import ConflictError, EnvironmentUnfitError, PreflightError
 from aurora_restore.operation import Operation, OperationStatus, Step
@@ -43,13 +43,15 @@ def resume(
     reasons = tuple(obstacles(found, pipeline.world()))
     if reasons:
         raise PreflightError(reasons, stands="nothing was started")
-    execution_arn = pipeline.executions.start(
-        pipeline.deployment.state_machine_arn,
-        name=names.resumption(found.operation_id, found.executions + 1),
-        request=found.wanted.document(),
-    )
+    with possibly_started(found.operation_id, as_json=as_json):
+        execution_arn = pipeline.executions.start(
+            pipeline.deployment.state_machine_arn,
+            name=names.resumption(found.operation_id, found.executions + 1),
+            request=found.wanted.document(),
+        )
+        if watch:
+            _await_reopening(pipeline, found.operation_id, execution_arn)
     if watch:
-        _await_reopening(pipeline, found.operation_id, execution_arn)
         watch_to_the_end(pipeline, found.operation_id, execution_arn, as_json=as_json)
     elif as_json:
         print_json({"operation_id": found.operation_id, "execution_arn": execution_arn})

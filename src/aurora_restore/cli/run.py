@@ -1,6 +1,8 @@
 """Starting an operation, and watching one: run, watch."""
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -16,7 +18,7 @@ from aurora_restore.cli.presentation import print_outcome
 from aurora_restore.cli.progress import display_for, follow
 from aurora_restore.cli.reading import read_request
 from aurora_restore.clock import SystemClock
-from aurora_restore.errors import ConfigurationError, OperationNotFoundError, TransientError
+from aurora_restore.errors import AwsUnavailableError, ConfigurationError, OperationNotFoundError, TransientError
 from aurora_restore.operation import Operation, OperationStatus
 from aurora_restore.request import RestoreRequest
 
@@ -43,21 +45,29 @@ def run(
     """
     pipeline, request = _asked(file, plan, stack, region)
     operation_id = names.operation_id(request.name, SystemClock().now(), secrets.token_hex(3))
-    try:
+    with possibly_started(operation_id, as_json=as_json):
         execution_arn = pipeline.executions.start(
             pipeline.deployment.state_machine_arn, name=operation_id, request=request.document()
         )
-    except KeyboardInterrupt:
-        say(f"It may have started. Look whether it has: aurora-restore status {operation_id}")
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
     if watch:
-        if not as_json:
-            stdout().print(f"Operation {operation_id}", soft_wrap=True)
         watch_to_the_end(pipeline, operation_id, execution_arn, as_json=as_json)
     elif as_json:
         print_json({"operation_id": operation_id, "execution_arn": execution_arn})
     else:
         stdout().print(f"Started {operation_id}\nWatch it: aurora-restore watch {operation_id}", soft_wrap=True)
+
+
+@contextmanager
+def possibly_started(operation_id: str, *, as_json: bool) -> Iterator[None]:
+    """Around the call that starts an execution: where its answer does not come, say that it may go on all the same."""
+    perhaps = f"It may have started. Look whether it has: aurora-restore status {operation_id}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        _report_interruption(operation_id, perhaps, as_json=as_json)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except AwsUnavailableError as error:
+        raise AwsUnavailableError(error.what, advice=perhaps) from None
 
 
 def _asked(file: str, plan: str, stack: str, region: str | None) -> tuple[Pipeline, RestoreRequest]:
@@ -93,10 +103,12 @@ def watch(
 def watch_to_the_end(pipeline: Pipeline, operation_id: str, execution_arn: str, *, as_json: bool) -> None:
     """Show an operation until it has ended, and exit with 1 when it did not succeed; Ctrl-C ends the watching only."""
     display = display_for(stdout(), silent=as_json)
+    if not as_json:
+        stdout().print(f"Operation {operation_id}", soft_wrap=True)
     try:
         ended = follow(pipeline.store, pipeline.executions, operation_id, execution_arn, display, SystemClock())
     except KeyboardInterrupt:
-        _report_interruption(operation_id, as_json=as_json)
+        _report_interruption(operation_id, _goes_on(operation_id), as_json=as_json)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     except (ConfigurationError, TransientError):
         # The credentials of a long watch may expire. That says nothing about the operation.
@@ -114,10 +126,10 @@ def _report_end(ended: Operation, *, as_json: bool) -> None:
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _report_interruption(operation_id: str, *, as_json: bool) -> None:
+def _report_interruption(operation_id: str, sentence: str, *, as_json: bool) -> None:
     if as_json:
-        print_json(error_document("Interrupted", _goes_on(operation_id), operation_id=operation_id))
-    say(_goes_on(operation_id))
+        print_json(error_document("Interrupted", sentence, operation_id=operation_id))
+    say(sentence)
 
 
 def _goes_on(operation_id: str) -> str:
