@@ -187,10 +187,19 @@ def test_an_interruption_that_fails_is_tried_again(restored: Database, monkeypat
 
 
 def test_an_error_shows_no_data(restored: Database) -> None:
-    """I6: "Duplicate entry" quotes a value."""
+    """I6: "Duplicate entry" quotes a value. What names columns and constraints only is told."""
     with pytest.raises(StatementError) as caught:
         run(restored, "INSERT INTO products VALUES (1, 'secret'), (1, 'secret');")
     assert "what the server said is not repeated" in str(caught.value)
+    restored.admin("ALTER TABLE shop.products MODIFY name VARCHAR(4) NOT NULL, ADD CHECK (id < 9)")
+    for statement, said in (
+        ("UPDATE products SET name = 'secret'", "Data too long for column 'name'"),
+        ("UPDATE products SET name = NULL", "Column 'name' cannot be null"),
+        ("UPDATE products SET id = 10", "CONSTRAINT"),
+    ):
+        with pytest.raises(StatementError, match=said) as caught:
+            run(restored, statement)
+        assert "secret" not in str(caught.value)
     with pytest.raises(StatementError, match="line 2: a syntax error"):
         run(restored, "SELECT 1,\n FROM secret;")
 
