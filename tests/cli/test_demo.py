@@ -1,5 +1,6 @@
 """The command demo, as a user runs it: a process of its own, judged by what it prints and what it leaves."""
 
+import io
 import json
 import subprocess
 from collections.abc import Iterator
@@ -8,7 +9,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from rich.console import Console
 
+from aurora_restore.cli.demo_report import rows_table
 from aurora_restore.embedded.binaries import find_binaries
 from aurora_restore.embedded.dataplane import MasterUser
 from aurora_restore.embedded.postgres import PostgresServers
@@ -125,8 +128,8 @@ def test_broken_archive_is_the_users_mistake(temporary: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "No such file"), (b"\x1f\x8b\x08\x00", "gzip")],
-    ids=["missing", "compressed"],
+    [(None, "No such file"), (b"\x1f\x8b\x08\x00", "gzip"), (b"", "an empty file")],
+    ids=["missing", "compressed", "empty"],
 )
 def test_unreadable_dump_is_refused_before_anything_starts(temporary: Path, content: bytes | None, words: str) -> None:
     """Exit 2 with the reason, at once."""
@@ -137,6 +140,14 @@ def test_unreadable_dump_is_refused_before_anything_starts(temporary: Path, cont
     assert done.returncode == 2
     assert words in done.stderr
     assert done.stdout == ""
+
+
+def test_the_table_of_rows_has_whole_titles_however_short_its_names() -> None:
+    """Of a dump whose tables are called a and b."""
+    written = io.StringIO()
+    Console(file=written, width=80).print(rows_table({"a": 1}, {"b": 2}))
+    assert written.getvalue().split() == ["Table", "Source", "Target", "a", "1", "none", "DIFFERENT",
+                                          "b", "none", "2", "DIFFERENT", "all", "1", "2"]  # fmt: skip
 
 
 def test_missing_psql_names_the_package(temporary: Path) -> None:

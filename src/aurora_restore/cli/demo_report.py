@@ -119,7 +119,7 @@ def _print_findings(console: Console, operation: Operation, findings: Findings) 
         role = "writer" if instance.is_writer else "reader"
         _field(console, "", f"{instance.name}: {role}, {instance.instance_class}, tier {instance.promotion_tier}")
     _print_heading(console, "Rows, counted on both sides")
-    console.print(Padding(_rows_table(findings), (0, 0, 0, 2), expand=False))
+    console.print(Padding(rows_table(findings.source_rows, findings.target_rows), (0, 0, 0, 2), expand=False))
     _print_heading(console, "Logins, each tried on the target")
     console.print(Padding(_logins_table(findings), (0, 0, 0, 2), expand=False))
     _print_heading(console, "Audit")
@@ -134,19 +134,18 @@ def _body(findings: Findings) -> list[str]:
     return findings.notification.message.splitlines()
 
 
-def _rows_table(findings: Findings) -> Table:
+def rows_table(source: Mapping[str, int], target: Mapping[str, int]) -> Table:
+    """Return the rows of each table on both sides, and whether they are as many."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
-    table.add_column("Table", overflow="fold")
+    table.add_column("Table", overflow="fold", min_width=len("Table"))
     for side in ("Source", "Target"):
         table.add_column(side, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for name in sorted({*findings.source_rows, *findings.target_rows}):
-        ours, theirs = findings.source_rows.get(name), findings.target_rows.get(name)
+    for name in sorted({*source, *target}):
+        ours, theirs = source.get(name), target.get(name)
         verdict = Text("equal", style="green") if ours == theirs else Text("DIFFERENT", style="bold red")
         table.add_row(Text(name), _count(ours), _count(theirs), verdict)
-    table.add_row(
-        Text("all", style="dim"), _count(sum(findings.source_rows.values())), _count(sum(findings.target_rows.values()))
-    )
+    table.add_row(Text("all", style="dim"), _count(sum(source.values())), _count(sum(target.values())))
     return table
 
 

@@ -70,7 +70,8 @@ _ADVICE: Final = "a dump that loads into an empty database, such as pg_dump --no
 def open_dump(path: Path, binaries: Binaries) -> Dump:
     """Look at what kind of dump it is, and find the program for it.
 
-    RequestError: it cannot be read, or is compressed as a whole. EnvironmentUnfitError: there is no psql or pg_restore.
+    RequestError: it cannot be read, is empty, or is compressed as a whole. EnvironmentUnfitError: there is no psql or
+    pg_restore.
     """
     is_sql = _is_sql(path)
     name = "psql" if is_sql else "pg_restore"
@@ -94,6 +95,8 @@ def _is_sql(path: Path) -> bool:
             head = file.read(16)
     except OSError as error:
         raise _unreadable(path, error.strerror or type(error).__name__, "a file that can be read") from error
+    if not head:
+        raise _unreadable(path, "an empty file", "a dump")
     for magic, method in _COMPRESSED.items():
         if head.startswith(magic):
             raise _unreadable(path, f"a file compressed with {method}", "the dump itself: decompress it first")
