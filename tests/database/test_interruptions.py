@@ -193,6 +193,21 @@ def test_a_refused_master_is_for_a_person_and_no_error_shows_its_password(restor
     assert "testing-new" not in shown
 
 
+def test_a_refusal_in_another_language_is_no_silence() -> None:
+    """The cluster's parameters say in which (lc_messages). For silence, the step would wait."""
+
+    def german(**_: Any) -> psycopg.Connection:
+        said = "Passwort-Authentifizierung für Benutzer »dba« fehlgeschlagen"
+        raise psycopg.OperationalError(
+            f'connection failed: connection to server at "127.0.0.1", port 5432 failed: SCHWERWIEGEND:  {said}'
+        )
+
+    here = Endpoint("127.0.0.1", 5432)
+    assert not PostgreSQL(german).can_log_in(here, Login("dba", "testing"), "shop")
+    with pytest.raises(DatabaseRefusedError, match="refused to let dba into database postgres: Passwort"):
+        PostgreSQL(german).logins(here, Login("dba", "testing"))
+
+
 def test_a_connection_that_is_lost_is_transient(restored: Database) -> None:
     """A failover in the middle of the step: the state machine calls it again."""
 

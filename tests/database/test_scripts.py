@@ -250,6 +250,20 @@ def test_a_script_has_the_settings_that_a_user_has(restored: Database) -> None:
     assert rows(restored) == 0
 
 
+def test_a_role_that_the_master_s_sessions_begin_with_makes_what_a_script_makes(restored: Database) -> None:
+    """As it does in psql; the marks are the master's own, whatever that role may do."""
+    grant_it = "GRANT reporting TO dba; GRANT CREATE ON SCHEMA public TO reporting"
+    restored.query(restored.master, grant_it)
+    restored.admin("ALTER ROLE dba IN DATABASE shop SET role = 'reporting'")
+    assert run(restored, MAKE + ONE)
+    assert run(restored, f"{ALONE}\n{ONE};\n{ONE}", number=1)
+    assert restored.admin("SELECT tableowner FROM pg_tables WHERE tablename = 'runs'", "shop") == [("reporting",)]
+    with session(restored) as opened:
+        assert opened.marks(NIGHTLY) == {0: 2, 1: 2}
+        opened.forget()
+    assert restored.admin("SELECT to_regnamespace('aurora_restore')", "shop") == [(None,)]
+
+
 def test_rows_that_a_script_selects_are_dropped(restored: Database) -> None:
     """As they come: a table of any size may be selected from without filling the function's memory."""
     assert run(restored, "SELECT repeat('x', 1000) FROM generate_series(1, 20000)")

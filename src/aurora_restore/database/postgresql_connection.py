@@ -1,5 +1,6 @@
 """The one door to psycopg: how we connect, and where its errors become ours, without anything secret in them (I6)."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, LiteralString
@@ -49,7 +50,8 @@ _NO_LIMITS: tuple[tuple[int, LiteralString], ...] = (
     (170_000, "SET transaction_timeout = 0"),
 )
 
-# libpq gives no SQLSTATE for a connection that failed, so the server's words must do. RDS runs with English messages.
+# libpq gives no SQLSTATE for a connection that failed, so the server's words must do. RDS speaks English unless its
+# parameter group says otherwise (lc_messages); then what would pass by itself is a refusal, which somebody can read.
 _PASSES_BY_ITSELF = (
     "starting up",
     "shutting down",
@@ -59,6 +61,8 @@ _PASSES_BY_ITSELF = (
     "too many connections",
     "remaining connection slots",
 )
+# What the server says follows its severity, which it says in its own language, and two spaces; libpq puts one.
+_ANSWER = re.compile(r"(?:^|failed: )[^:\n]+:  (.*)", re.MULTILINE)
 # libpq's own words, before the server has said any.
 _TLS_FAILURES = (
     "certificate verify failed",
@@ -199,7 +203,7 @@ def _settle(connection: PgConnection, endpoint: Endpoint, more: Sequence[tuple[i
 
 
 def _connection_failure(text: str, endpoint: Endpoint, user: str, database: str) -> AuroraRestoreError:
-    answers = [line.partition("FATAL:")[2].strip() for line in text.splitlines() if "FATAL:" in line]
+    answers = _ANSWER.findall(text)
     refused = next((words for words in _TLS_FAILURES if words in text), None)
     if refused is not None:
         return DatabaseRefusedError(

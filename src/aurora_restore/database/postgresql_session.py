@@ -79,7 +79,7 @@ class PostgreSQLSession:
 
     def marks(self, operation_id: str) -> Mapping[int, int]:
         """See ``Session.marks``."""
-        with self._reading():
+        with self._marking():
             if not self._is_marked():
                 return {}
             return dict(self._connection.execute(_MARKS, [operation_id]).fetchall())
@@ -99,12 +99,12 @@ class PostgreSQLSession:
                 said = f"{refusal.said}: if it runs by itself, say so in the file's first line: {ALONE}"
                 raise StatementError(refusal.line, said) from None
             self._execute_all(statements, timeout_s)
-            with self._reading():
+            with self._marking():
                 self._mark(mark)
 
     def forget(self) -> None:
         """See ``Session.forget``."""
-        with self._reading(), self._connection.transaction():
+        with self._marking(), self._connection.transaction():
             if not self._is_marked():
                 return
             self._connection.execute(sql.SQL("DROP TABLE {}").format(_PROGRESS))
@@ -131,7 +131,7 @@ class PostgreSQLSession:
             return int(counted[0]) if counted else 0
 
     def _make_room(self) -> None:
-        with self._reading():
+        with self._marking():
             if self._is_marked():
                 return
             try:
@@ -144,7 +144,7 @@ class PostgreSQLSession:
 
     def _mark(self, mark: Mark) -> bool:
         """Write the mark; return False if it, or a later one, stands already."""
-        with self._reading():
+        with self._marking():
             return self._connection.execute(_MARK, [mark.operation_id, mark.number, mark.done]).rowcount == 1
 
     def _is_marked(self) -> bool:
@@ -218,9 +218,12 @@ class PostgreSQLSession:
         return StatementError(line, _told(state, said))
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _marking(self) -> Iterator[None]:
         with our_errors(self._endpoint, "keep marks of the scripts"):
+            # As the login itself: the role that its sessions begin with (ALTER ROLE … SET role) may do less.
+            self._connection.execute("SET ROLE NONE")
             yield
+            self._connection.execute("RESET ROLE")
 
     @contextmanager
     def _transaction(self, line: int) -> Iterator[None]:
