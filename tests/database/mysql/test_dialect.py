@@ -1,5 +1,7 @@
 """What no MariaDB can prove: the statements for MySQL 8 as they are sent, and the verifiers that it takes."""
 
+from dataclasses import replace
+
 from aurora_restore.database.engine import DesiredState, DesiredUser, engine_for
 from aurora_restore.database.mysql import MySQL
 from aurora_restore.database.mysql_dialect import MYSQL
@@ -99,6 +101,9 @@ def test_a_role_that_all_are_in_is_taken_from_nobody() -> None:
     )  # fmt: skip
     assert found.roles_of_all == {of_all, ("plain", "%"), ("quo'ted", "a.b")}
     assert statements(found, user("app")) == ["REVOKE `old`@`%` FROM `app`@`%`"]
+    its_own = {app: frozenset({old})}
+    found = replace(found, memberships=its_own, handed_on=its_own, default_roles=its_own, mandatory_roles="old")
+    assert statements(found, user("app", roles=("old",))) == []
 
 
 def test_with_partial_revokes_a_database_s_name_is_no_pattern() -> None:
