@@ -1,5 +1,6 @@
 """boto3 clients: one a service and region, each with explicit limits."""
 
+from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
@@ -28,12 +29,16 @@ PATIENT = Config(
 class Clients:
     """Makes clients and keeps them: one thread-safe place a process."""
 
-    def __init__(self, config: Config = ONE_ATTEMPT, **options: str) -> None:
+    def __init__(
+        self, config: Config = ONE_ATTEMPT, *, on_date: Callable[[str], None] | None = None, **options: str
+    ) -> None:
         """Take the limits, and what every client takes besides: endpoint_url, aws_access_key_id and the like.
 
+        ``on_date`` is told the date of each answer, as HTTP writes it.
         Raises EnvironmentUnfitError when the profile that boto3 is configured for does not exist.
         """
         self._config = config
+        self._on_date = on_date
         self._options = options
         # What boto3's session stands on and makes the same clients; boto3 is an eighth of a function's cold start more.
         self._session = botocore.session.Session()
@@ -55,9 +60,16 @@ class Clients:
     def _make(self, service: str, region: str | None) -> Any:
         options: dict[str, Any] = {**self._options, **({} if region is None else {"region_name": region})}
         try:
-            return demand(self._session.create_client, service_name=service, config=self._config, **options)
+            client: Any = demand(self._session.create_client, service_name=service, config=self._config, **options)
         except ValueError as error:
             # botocore's own, for what is no URL.
             raise EnvironmentUnfitError(
                 f"AWS cannot be called there: {error}", advice="AWS_ENDPOINT_URL must be as http://127.0.0.1:4570"
             ) from None
+        if self._on_date is not None:
+            client.meta.events.register("after-call", self._hear)
+        return client
+
+    def _hear(self, http_response: Any, **_: Any) -> None:
+        if self._on_date is not None and "date" in http_response.headers:
+            self._on_date(http_response.headers["date"])

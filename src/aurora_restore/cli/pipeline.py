@@ -11,7 +11,7 @@ from aurora_restore.aws.clients import PATIENT, Clients
 from aurora_restore.aws.deployment import Deployment, read_deployment
 from aurora_restore.aws.executions import Executions
 from aurora_restore.aws.tables import Table
-from aurora_restore.clock import SystemClock
+from aurora_restore.cli.account_clock import AccountClock
 from aurora_restore.errors import AwsUnavailableError, EnvironmentUnfitError, OperationNotFoundError
 from aurora_restore.operation import Operation
 from aurora_restore.runtime import Settings, open_world
@@ -43,7 +43,7 @@ class Pipeline:
             topic_arn=deployment.topic_arn,
         )
         return open_world(
-            settings, lambda service, region: self.clients(service, region or deployment.region), SystemClock()
+            settings, lambda service, region: self.clients(service, region or deployment.region), self.store.clock
         )
 
     def execution_arn(self, operation_id: str) -> str:
@@ -62,11 +62,12 @@ def open_pipeline(stack: str, region: str | None) -> Pipeline:
 
     Raises EnvironmentUnfitError, AccessDeniedError or DeploymentNotFoundError.
     """
-    clients = Clients(PATIENT)
+    clock = AccountClock()
+    clients = Clients(PATIENT, on_date=clock.hear)
     with reachable():
         deployment = read_deployment(clients("ssm", region), stack)
     dynamodb = clients("dynamodb", deployment.region)
-    store = Store(Table(dynamodb, deployment.state_table), Table(dynamodb, deployment.audit_table), SystemClock())
+    store = Store(Table(dynamodb, deployment.state_table), Table(dynamodb, deployment.audit_table), clock)
     return Pipeline(deployment, store, Executions(clients("stepfunctions", deployment.region)), clients)
 
 

@@ -44,7 +44,7 @@ def run(
     watching, never the operation: it goes on in AWS.
     """
     pipeline, request = _asked(file, plan, stack, region)
-    operation_id = names.operation_id(request.name, SystemClock().now(), secrets.token_hex(3))
+    operation_id = names.operation_id(request.name, pipeline.store.clock.now(), secrets.token_hex(3))
     with possibly_started(operation_id, as_json=as_json):
         execution_arn = pipeline.executions.start(
             pipeline.deployment.state_machine_arn, name=operation_id, request=request.document()

@@ -61,7 +61,7 @@ class EmbeddedAccount:
         self.plane = plane
         self.clock = clock
         self.functions = FunctionHost(clock, self._load)
-        self.server = EmbeddedServer(port, gate.around if gate else None)
+        self.server = EmbeddedServer(port, gate.around if gate else None, clock.now)
         self.aurora = aurora.install(plane, clock, durations)
         self._client_config = client_config
         self._authority = authority

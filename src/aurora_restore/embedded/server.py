@@ -6,6 +6,8 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from datetime import datetime
+from email.utils import format_datetime
 from typing import Any, Final
 
 from moto.core.base_backend import BackendDict
@@ -13,6 +15,7 @@ from moto.core.model_instances import reset_model_data
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import ThreadedWSGIServer
 
+from aurora_restore.clock import SystemClock
 from aurora_restore.embedded.environment import serving
 from aurora_restore.embedded.gate import Application
 from aurora_restore.errors import EnvironmentUnfitError
@@ -29,9 +32,18 @@ class EmbeddedServer:
     ``start`` forgets the state of an earlier one. While it runs, the environment is as ``environment.serving`` says.
     """
 
-    def __init__(self, port: int | None = None, around: Callable[[Application], Application] | None = None) -> None:
-        """Take the port to listen on (None: a free one) and what is to be put around the application, if anything."""
+    def __init__(
+        self,
+        port: int | None = None,
+        around: Callable[[Application], Application] | None = None,
+        now: Callable[[], datetime] | None = None,
+    ) -> None:
+        """Take the port to listen on (None: a free one) and what is to be put around the application, if anything.
+
+        ``now`` says the time that answers are dated by, unless it is to be the wall clock's.
+        """
         self._wanted_port = port or 0
+        self._now = now or SystemClock().now
         self._around = around
         self._server: _QuietServer | None = None
         self._thread: threading.Thread | None = None
@@ -64,7 +76,8 @@ class EmbeddedServer:
         reset_model_data()
         with listener:
             application: Application = _one_at_a_time(_Dispatcher())
-            self._server = _QuietServer(listener, self._around(application) if self._around else application)
+            around = self._around(application) if self._around else application
+            self._server = _QuietServer(listener, around, self._now)
         self._environment.enter_context(serving(self._server.port))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(_NOTICE_STOP_WITHIN_S,), daemon=True)
         self._thread.start()
@@ -112,13 +125,19 @@ def _one_at_a_time(application: Application) -> Application:
 class _QuietHandler(MotoRequestHandler):
     # Werkzeug sends headers and body apart; without this the second waits for the first one's acknowledgement.
     disable_nagle_algorithm = True
+    server: "_QuietServer"
+
+    def date_time_string(self, timestamp: float | None = None) -> str:  # noqa: ARG002  http.server's name
+        """Date every answer by the account's clock, as AWS does: whoever asks can tell what time it is here."""
+        return format_datetime(self.server.now(), usegmt=True)
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002  werkzeug's name
         """Say nothing."""
 
 
 class _QuietServer(ThreadedWSGIServer):
-    def __init__(self, listener: socket.socket, application: Application) -> None:
+    def __init__(self, listener: socket.socket, application: Application, now: Callable[[], datetime]) -> None:
+        self.now = now
         # Given a socket, werkzeug does not bind, and so does not print and exit when the port is taken.
         super().__init__(_HOST, listener.getsockname()[1], application, handler=_QuietHandler, fd=listener.fileno())
 
