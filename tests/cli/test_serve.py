@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from tests.cli.processes import COMMAND, TIMEOUT_S, environment, interrupt, left_by, run, scratch, start
+from tests.cli.terminal import aurora_restore
 
 ROWS = 500
 
@@ -131,6 +132,14 @@ def test_used_directory_is_refused() -> None:
         done = run(temporary, "serve", "--dir", str(used))
     assert done.returncode == 2
     assert "earlier account" in done.stderr
+
+
+def test_a_directory_that_cannot_be_used_is_said_before_anything_starts(tmp_path: Path) -> None:
+    """Beneath a file, or where one may not write: exit 2, and the system's word for it."""
+    (tmp_path / "file").touch()
+    answer = aurora_restore("serve", "--dir", str(tmp_path / "file" / "inside"))
+    assert (answer.code, answer.out) == (2, "")
+    assert "cannot be used: Not a directory" in answer.err
 
 
 def test_another_versions_account_is_refused_and_left_alone() -> None:

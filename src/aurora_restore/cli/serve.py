@@ -1,6 +1,8 @@
 """The command serve: an AWS account on this machine, with the pipeline in it, for as long as one wants it."""
 
+import errno
 import json
+import os
 import time
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -55,7 +57,7 @@ def serve(
     real databases, PostgreSQL's or MySQL's. Ends with Ctrl-C or SIGTERM.
     """
     if directory is not None:
-        _refuse_used(directory)
+        _prepare(directory)
     console = stdout()
     with ended_in_order():
         console.print("Bringing up an AWS account with real databases on this machine")
@@ -94,6 +96,17 @@ def _bring_up(world: Opened, rows: int, engine: str) -> "Deployment":
     if world.keeper is not None:
         world.keeper.start(world.account, world.account.server.port)
     return read_deployment(world.account.client("ssm"), DEFAULT_STACK)
+
+
+def _prepare(directory: Path) -> None:
+    """Make the directory, unless it is there; refuse one that cannot be used, before anything is started."""
+    try:
+        _refuse_used(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise typer.BadParameter(f"{directory} cannot be used: {error.strerror}", param_hint="--dir") from None
 
 
 def _refuse_used(directory: Path) -> None:
