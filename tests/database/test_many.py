@@ -5,6 +5,10 @@ from psycopg import sql
 from aurora_restore.database.engine import Login
 from aurora_restore.database.passwords import scram_verifier
 from aurora_restore.database.postgresql import PostgreSQL
+from aurora_restore.database.postgresql_batches import Batches, Verb
+from aurora_restore.database.postgresql_grants import GrantsPlan
+from aurora_restore.database.postgresql_objects import Kind, Thing, read_objects
+from aurora_restore.database.postgresql_stages import STATEMENTS_A_STAGE, THINGS_A_STAGE
 from tests.database.conftest import HOSTILE, NEW_PASSWORD, PRODUCTION_PASSWORD, Database, grant, login, user
 
 _ROLES = """
@@ -57,6 +61,34 @@ def test_ten_databases_are_looked_after_in_one_run(restored: Database) -> None:
         assert restored.query(login("reader"), "SELECT n FROM here", name) == [(1,)]
         assert restored.may(login("writer"), "INSERT INTO here VALUES (1)", name) is (name == names[7])
     assert restored.apply(*users) == []
+
+
+def test_however_many_tables_there_are_few_are_locked_at_once() -> None:
+    """The room for locks is the server's: 20,000 tables of one transaction would take more than a small one has."""
+    batches = Batches("shop")
+    for number in range(9_500):
+        batches.on_thing(Verb.GRANT, Thing(Kind.TABLE, "public", f"t{number}"), {"reader": frozenset({"SELECT"})})
+        batches.on_thing(
+            Verb.REVOKE,
+            Thing(Kind.TABLE, "public", f"t{number}"),
+            {"reader": frozenset({"DELETE"})},
+            acting_as="app",
+        )
+    plan = GrantsPlan(units=tuple(batches.units()), take=(), give_back=(), doubts=(), remarks=())
+    transactions = [
+        " ".join(action.statement.as_string() for action in transaction).count('"public".')
+        for transaction in plan.transactions(STATEMENTS_A_STAGE, THINGS_A_STAGE)
+    ]
+    assert sum(transactions) == 19_000
+    assert max(transactions) < 3_000
+
+
+def test_what_is_held_alike_is_kept_in_memory_once(restored: Database) -> None:
+    """Twenty users of 20,000 tables held 400 MB, which is all that the function has."""
+    restored.apply(user("reader", grant("readonly")))
+    with restored.connect(restored.master) as connection:
+        held = [one for item in read_objects(connection, ["reader"]).items for one in item.held]
+    assert len({id(one) for one in held}) == len(set(held)) < len(held)
 
 
 def test_who_and_what_was_renamed_is_what_it_is_called_now(restored: Database) -> None:

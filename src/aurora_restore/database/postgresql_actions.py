@@ -10,10 +10,14 @@ from aurora_restore.database.engine import Change
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One statement and what it changes; it is not shown, because a verifier may stand in it (I6)."""
+    """One statement and what it changes; it is not shown, because a verifier may stand in it (I6).
+
+    ``things``: how many it names, each of which PostgreSQL may keep locked until the transaction ends.
+    """
 
     statement: sql.Composed = field(repr=False)
     changes: tuple[Change, ...] = ()
+    things: int = 1
 
 
 # Statements that belong into one transaction.

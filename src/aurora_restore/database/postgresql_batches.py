@@ -117,16 +117,17 @@ class Batches:
         changes = self._changes(rule, described(rule.kind, things, self.database))
         for start in range(0, len(things), _THINGS_A_STATEMENT):
             verb, to, end = _VERBS[rule.verb]
+            some = things[start : start + _THINGS_A_STATEMENT]
             statement = sql.SQL("{} {} ON {} {} {} {}{}").format(
                 verb,
                 _listed(rule.privileges),
                 sql.SQL(_KEYWORDS[rule.kind][0]),
-                sql.SQL(", ").join(_name(thing) for thing in things[start : start + _THINGS_A_STATEMENT]),
+                sql.SQL(", ").join(map(_name, some)),
                 to,
                 identifiers(rule.users),
                 end,
             )
-            yield Action(statement, changes if start == 0 else ())
+            yield Action(statement, changes if start == 0 else (), len(some))
 
     def _future_action(self, schema: str | None, rule: _Rule, creators: list[str]) -> Action:
         keyword = _KEYWORDS[rule.kind][1]
@@ -156,11 +157,9 @@ class Batches:
 
 
 def _acting_as(role: str, actions: Iterator[Action]) -> Iterator[tuple[Action, ...]]:
-    if not role:
-        yield from ((action,) for action in actions)
-        return
-    become = Action(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
-    yield (become, *actions, Action(sql.SQL("RESET ROLE").format()))
+    become = [Action(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))] if role else []
+    again = [Action(sql.SQL("RESET ROLE").format())] if role else []
+    yield from ((*become, action, *again) for action in actions)
 
 
 def _inverted(by_user: dict[str, Privileges]) -> Iterator[tuple[Privileges, frozenset[str]]]:

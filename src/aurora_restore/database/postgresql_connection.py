@@ -90,6 +90,7 @@ _OTHER_ENCODING = (
 _ADVICE = {
     "22021": _OTHER_ENCODING,
     "22P05": _OTHER_ENCODING,
+    "53200": "Where it is room for locks, raise max_locks_per_transaction in the target's cluster parameter group",
     "55P03": "It is tried again. Where it does not pass, pg_locks shows who holds it. One in pg_prepared_xacts holds it"
     " for ever, because nobody finishes production's transactions in a copy: ROLLBACK PREPARED as its owner",
 }

@@ -33,12 +33,12 @@ class GrantsPlan:
     doubts: tuple[str, ...]
     remarks: tuple[str, ...]
 
-    def transactions(self, size: int) -> Iterator[tuple[Action, ...]]:
-        """Return the statements in transactions of about so many."""
+    def transactions(self, statements: int, things: int) -> Iterator[tuple[Action, ...]]:
+        """Return the statements in transactions of about so many, or that name about so many things."""
         gathered: list[Action] = []
         for unit in self.units:
             gathered += unit
-            if len(gathered) >= size:
+            if len(gathered) >= statements or sum(action.things for action in gathered) >= things:
                 yield (*self.take, *gathered, *self.give_back)
                 gathered = []
         if gathered:

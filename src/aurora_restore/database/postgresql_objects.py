@@ -249,7 +249,10 @@ def read_objects(connection: PgConnection, users: Collection[str]) -> Objects:
     by_column: dict[tuple[str, str], list[Held]] = {}
     for schema, table, *item in connection.execute(_COLUMNS, parameters):
         by_column.setdefault((schema, table), []).append(Held(*item))
-    items = tuple(_object(row, by_column) for row in connection.execute(things, parameters))
+    known: dict[Held, Held] = {}
+    with connection.cursor() as cursor:
+        # Row by row: the whole answer at once would be larger than what is made of it.
+        items = tuple(_object(row, by_column, known) for row in cursor.stream(things, parameters))
     future = tuple(
         FutureHeld(creator, schema, _FUTURE_KINDS[kind], user, privilege, is_grantable)
         for creator, schema, kind, user, privilege, is_grantable in connection.execute(_FUTURE, parameters)
@@ -274,8 +277,10 @@ def public_privileges(connection: PgConnection) -> list[str]:
     ]
 
 
-def _object(row: tuple[Any, ...], by_column: dict[tuple[str, str], list[Held]]) -> Object:
+def _object(row: tuple[Any, ...], by_column: dict[tuple[str, str], list[Held]], known: dict[Held, Held]) -> Object:
     kind, schema, name, arguments, owner, is_ours, held = row
+    # What twenty users hold on a hundred thousand tables is the same few hundred times over.
+    all_of_it = (known.setdefault(one, one) for one in (Held(*item) for item in held or ()))
     thing = Thing(Kind(kind), schema, name, tuple((namespace, type_) for namespace, type_ in arguments or ()))
     on_columns = by_column.get((schema, name), ()) if thing.kind is Kind.TABLE else ()
-    return Object(thing, owner, is_ours, (*(Held(*item) for item in held or ()), *on_columns))
+    return Object(thing, owner, is_ours, (*all_of_it, *on_columns))

@@ -21,7 +21,7 @@ from aurora_restore.database.postgresql_ownership import (
 )
 from aurora_restore.database.postgresql_privileges import unmatched
 from aurora_restore.database.postgresql_roles import RolesPlan, plan_roles
-from aurora_restore.database.postgresql_stages import STATEMENTS_A_STAGE, Stage, stages_of
+from aurora_restore.database.postgresql_stages import STATEMENTS_A_STAGE, THINGS_A_STAGE, Stage, stages_of
 from aurora_restore.database_request import Leftover
 from aurora_restore.errors import PreflightError
 
@@ -95,7 +95,7 @@ class Plan:
         for database, grants in self.grants.items():
             ownership = self.ownership[database]
             yield Stage(database, _CHANGE_OWNERS.format(database), (ownership.actions,), ownership.doubts)
-            for transaction in grants.transactions(STATEMENTS_A_STAGE):
+            for transaction in grants.transactions(STATEMENTS_A_STAGE, THINGS_A_STAGE):
                 yield Stage(database, _CHANGE_PRIVILEGES.format(database), (transaction,), grants.doubts)
 
 
