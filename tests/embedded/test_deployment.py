@@ -175,6 +175,8 @@ def test_what_cannot_be_made_fails_the_stack_and_takes_back_the_rest(account: Em
     assert "cannot be assumed by Lambda" in failure["ResourceStatusReason"]
     queues = account.client("sqs").list_queues().get("QueueUrls", [])
     assert [url for url in queues if "broken" in url] == []
+    # Who deletes it, or deploys again, asks first what it was to become.
+    assert client.get_template_summary(StackName="broken")["ResourceTypes"] == ["AWS::SQS::Queue", function["Type"]]
 
 
 def test_an_update_loses_nothing_of_what_the_pipeline_recorded(account: EmbeddedAccount) -> None:

@@ -222,6 +222,10 @@ class _Backend(models.CloudFormationBackend):
         try:
             super().execute_change_set(change_set.change_set_id, stack_name)
         except _FAILURES as error:
+            if change_set.change_set_type == "CREATE":
+                # What it was to become can be asked for, and is: by who deletes it, or deploys again.
+                stack.template = change_set.template
+                stack._parse_template()  # noqa: SLF001
             _fail(stack, change_set.change_set_type, str(error))
         else:
             # moto forgets these two when it executes a change set.
