@@ -220,6 +220,7 @@ class MySQL:
         may_stay = plan.may_stay
         if desired.logins is Logins.ONLY_LISTED:
             may_stay -= {master.user}
+        # What is refused here is asked for again, and told, when the accounts are closed: first the ways in (I7).
         _kill_all(connection, endpoint, self._strangers(connection, endpoint, may_stay))
 
     def _strangers(self, connection: MyConnection, endpoint: Endpoint, may_stay: frozenset[str]) -> list[int]:
@@ -231,7 +232,9 @@ class MySQL:
             found = self._strangers(connection, endpoint, may_stay)
             if not found:
                 return
-            _kill_all(connection, endpoint, found)
+            refusals = _kill_all(connection, endpoint, found)
+            if refusals:
+                raise refusals[0]
             with our_errors(endpoint, "end sessions"):
                 connection.query("DO SLEEP(0.05)")
 
@@ -260,11 +263,26 @@ def _run_all(
             yield from _run_all(connection, endpoint, action.parts, refusals)
 
 
-def _kill_all(connection: MyConnection, endpoint: Endpoint, sessions: Sequence[int]) -> None:
-    """End sessions as RDS lets its master do it; that one has ended already is as good."""
+def _kill_all(connection: MyConnection, endpoint: Endpoint, sessions: Sequence[int]) -> list[DatabaseRefusedError]:
+    """End sessions as RDS lets its master do it, and return what was refused; that one has ended already is as good."""
+    refusals = []
     for number in sessions:
-        try:
-            connection.query(f"CALL mysql.rds_kill({number:d})")
-        except pymysql.MySQLError as error:
-            if error.args[0] != ER.NO_SUCH_THREAD:
-                raise statement_failure(error, endpoint, "end a session") from None
+        refusal = _refused(connection, endpoint, f"CALL mysql.rds_kill({number:d})")
+        # In some versions the procedure knows users' names of 16 characters at most. The master may do it itself, too.
+        if refusal is not None and _refused(connection, endpoint, f"KILL CONNECTION {number:d}") is not None:
+            refusals.append(refusal)
+    return refusals
+
+
+def _refused(connection: MyConnection, endpoint: Endpoint, kill: str) -> DatabaseRefusedError | None:
+    try:
+        connection.query(kill)
+    except pymysql.MySQLError as error:
+        if error.args[0] == ER.NO_SUCH_THREAD:
+            return None
+        failure = statement_failure(error, endpoint, "end a session")
+    else:
+        return None
+    if isinstance(failure, DatabaseRefusedError):
+        return failure
+    raise failure

@@ -18,7 +18,13 @@ _SYSTEM_DATABASES = ("mysql", "information_schema", "performance_schema", "sys")
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 # Threads that are nobody's session.
 BACKGROUND = frozenset({"system user", "event_scheduler", "unauthenticated user"})
-_WORDS = {"Grant": "GRANT OPTION", "Create_tmp_table": "CREATE TEMPORARY TABLES", "Show_db": "SHOW DATABASES"}
+_WORDS = {
+    "Grant": "GRANT OPTION",
+    "Create_tmp_table": "CREATE TEMPORARY TABLES",
+    "Show_db": "SHOW DATABASES",
+    "Repl_slave": "REPLICATION SLAVE",
+    "Repl_client": "REPLICATION CLIENT",
+}
 
 
 class Scope(StrEnum):

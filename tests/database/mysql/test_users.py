@@ -162,6 +162,25 @@ def test_sessions_of_names_that_differ_by_a_capital_or_an_accent_are_told_apart(
             each.ping(reconnect=False)
 
 
+def test_a_session_of_a_user_whose_name_rds_finds_too_long_ends_too(restored: Database) -> None:
+    """RDS's procedure has room for 16 characters in some versions. What nothing can end is told, with all closed."""
+    name = "an_application_of_32_characters_"
+    restored.admin(f"CREATE USER {name}@'%' IDENTIFIED BY '{PRODUCTION_PASSWORD}'")
+    restored.admin("DROP PROCEDURE mysql.rds_kill")
+    session = restored.connect(Login(name, PRODUCTION_PASSWORD), None)
+    restored.apply(user("tester"))
+    with pytest.raises(pymysql.MySQLError):
+        session.ping(reconnect=False)
+    restored.admin(f"ALTER USER {name}@'%' IDENTIFIED BY '{PRODUCTION_PASSWORD}' ACCOUNT UNLOCK")
+    session = restored.connect(Login(name, PRODUCTION_PASSWORD), None)
+    for whose in ("rds_superuser_role", "dba@'%'"):
+        restored.admin(f"REVOKE CONNECTION ADMIN ON *.* FROM {whose}")
+    with pytest.raises(DatabaseRefusedError, match=r"refused to end a session.*rds_kill"):
+        restored.apply(user("tester"))
+    assert restored.logins() == ("dba", "tester")
+    session.close()
+
+
 def test_a_lock_of_production_s_session_ends_with_it(restored: Database) -> None:
     """A backup that came with its tool to the copy holds a lock that each change of an account would wait for."""
     restored.admin("GRANT LOCK TABLES, SELECT ON mysql.* TO app@'%'")
