@@ -32,6 +32,7 @@ from aurora_restore.database.mysql_connection import (
 )
 from aurora_restore.database.mysql_dialect import MYSQL, Dialect
 from aurora_restore.database.mysql_plan import Action, Plan, make_plan, opening
+from aurora_restore.database.mysql_privileges import as_it_is_called
 from aurora_restore.database.mysql_remarks import remarks
 from aurora_restore.database.mysql_script import read_script
 from aurora_restore.database.mysql_server import Server, read_server, sessions_in, tables_of
@@ -153,6 +154,8 @@ class MySQL:
 
     def _compare(self, connection: MyConnection, endpoint: Endpoint, desired: DesiredState) -> Plan:
         server = self._read(connection, endpoint, desired)
+        if server.has_small_letters_only:
+            desired = as_it_is_called(desired)
         found = [*problems(server, desired), *self._unmatched(connection, endpoint, server, desired)]
         if found:
             raise PreflightError(found)

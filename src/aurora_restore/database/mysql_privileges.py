@@ -1,7 +1,9 @@
 """What a request's grants are in MySQL."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from aurora_restore.database.engine import DesiredState
 from aurora_restore.database.mysql_server import Holdings, Place, Scope
 from aurora_restore.database_request import Grant, GrantPreset
 
@@ -24,6 +26,17 @@ _PRIVILEGES = {
     "CREATE": "CREATE",
     "TEMPORARY": "CREATE TEMPORARY TABLES",
 }
+
+
+def as_it_is_called(desired: DesiredState) -> DesiredState:
+    """Return the desired state for a server that calls databases and tables in small letters only."""
+
+    def in_small_letters(grant: Grant) -> Grant:
+        names = {"database": grant.database, "table": grant.table}
+        return grant.model_copy(update={key: name and name.lower() for key, name in names.items()})
+
+    users = (replace(user, grants=tuple(map(in_small_letters, user.grants))) for user in desired.users)
+    return replace(desired, users=tuple(users))
 
 
 def wanted(grants: Sequence[Grant], databases: Mapping[str, str]) -> Holdings:

@@ -119,6 +119,8 @@ class Server:
     sessions: Mapping[str, int]
     mandatory_roles: str
     reserved: frozenset[str]
+    # lower_case_table_names: databases and tables are called in small letters, however they are said.
+    has_small_letters_only: bool = False
 
     @property
     def roles_of_all(self) -> frozenset[Name]:
@@ -158,6 +160,7 @@ def read_server(connection: MyConnection, dialect: Dialect, users: Collection[st
         sessions=Counter(row["name"] for row in sessions_in(connection)),
         mandatory_roles=settings.get("mandatory_roles", ""),
         reserved=dialect.reserved,
+        has_small_letters_only=settings.get("lower_case_table_names") == "1",
     )
 
 
@@ -187,7 +190,8 @@ _EVENTS = (
 )
 _VARIABLES = (
     "SHOW GLOBAL VARIABLES WHERE Variable_name IN"
-    " ('authentication_policy', 'default_authentication_plugin', 'mandatory_roles', 'partial_revokes')"
+    " ('authentication_policy', 'default_authentication_plugin', 'lower_case_table_names', 'mandatory_roles',"
+    " 'partial_revokes')"
 )
 
 

@@ -2,12 +2,13 @@
 
 import pymysql
 import pytest
+from pymysql.connections import Connection
 from pymysql.constants import ER
 
-from aurora_restore.database.engine import Login
+from aurora_restore.database.engine import DesiredState, Login
 from aurora_restore.database_request import Grant
 from aurora_restore.errors import PreflightError
-from tests.database.mysql.conftest import Database, grant, login, user
+from tests.database.mysql.conftest import Database, engine, grant, login, user
 
 # Each with what undoes it, done by RDS's superuser, where it could have had an effect that is not rolled back.
 TRIES: dict[str, tuple[str, str]] = {
@@ -130,6 +131,27 @@ def test_what_no_grant_can_tell_apart_is_not_granted_by_half(restored: Database)
         restored.apply(user("tester", grant("readonly", database=LONG)))
     assert restored.fingerprint() == before
     restored.apply(user("tester", grant("readonly")))
+
+
+def test_where_the_server_knows_small_letters_only_a_name_may_have_capitals(restored: Database) -> None:
+    """lower_case_table_names: what MySQL finds by any letters is no mistake. Elsewhere it is."""
+
+    class Folding(Connection):
+        def query(self, sql: str | bytes, unbuffered: bool = False) -> int:  # noqa: FBT001, FBT002
+            text = sql if isinstance(sql, str) else sql.decode()
+            if text.startswith("SHOW GLOBAL VARIABLES"):
+                text = "SELECT 'lower_case_table_names' AS Variable_name, '1' AS Value"
+            return int(super().query(text, unbuffered))
+
+    on_table = grant(privileges=["SELECT"], database="SHOP", table="Orders")
+    desired = DesiredState((user("tester", on_table, grant("readonly", database="Shop_2")),))
+    folding = engine(connect=Folding)
+    assert folding.apply(restored.endpoint, restored.master, desired).is_whole
+    assert folding.plan(restored.endpoint, restored.master, desired) == ()
+    assert restored.query(login("tester"), "SELECT COUNT(*) FROM orders") == [(3,)]
+    assert restored.lets_in(login("tester"), "shop_2")
+    with pytest.raises(PreflightError, match="there is no database SHOP"):
+        engine().plan(restored.endpoint, restored.master, desired)
 
 
 def test_without_a_database_it_is_every_one_and_none_of_the_servers_own(restored: Database) -> None:
