@@ -70,6 +70,41 @@ def test_a_file_that_could_not_travel_is_refused(request_file: Path) -> None:
     assert f"bytes as JSON, the texts of SQL files included; expected {LARGEST_BYTES:,} at most" in said
 
 
+QUERIES = """
+name: a
+source: {cluster: prod, region: us-east-1}
+target: {cluster: staging, region: us-west-2}
+users: [{name: app, secret: staging/app}]
+verify:
+"""
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("select 1; drop table x", "2 statements"),
+        ("delete from x returning 1", "DELETE, which is no question"),
+        ("select 'a", "SQL that cannot be run, line 1: "),
+        (";", "SQL that cannot be run, line 1: there is no statement in it"),
+    ],
+)
+def test_a_check_that_could_never_hold_is_refused_before_anything_is_deleted(query: str, found: str) -> None:
+    """Whichever engine it is for; else it is found when the old target is gone."""
+    answer = aurora_restore("validate", "-", stdin=f"{QUERIES}  - {{query: {json.dumps(query)}, returns: 1}}".encode())
+    assert answer.code == 2
+    assert f"line 7, verify[0].query: found {found}" in answer.err
+    assert "expected one SELECT" in answer.err
+
+
+@pytest.mark.parametrize(
+    "query", ["(select 1);", "-- why\nWITH a AS (SELECT ';') TABLE a", "SHOW x", 'select "a;b" as `c`']
+)
+def test_a_question_of_any_form_is_asked(query: str) -> None:
+    """What is in quotes and comments counts for nothing; what one engine alone understands is for that one to say."""
+    answer = aurora_restore("validate", "-", stdin=f"{QUERIES}  - {{query: {json.dumps(query)}, returns: 1}}".encode())
+    assert (answer.code, answer.err) == (0, "")
+
+
 def test_what_step_7_could_not_run_is_said_before_anything_starts(request_file: Path) -> None:
     """Whichever engine it is for: each thing with the file's line, and with the line in the request."""
     folder = request_file.parent / "sql"

@@ -1,4 +1,4 @@
-"""What is wrong in a request's SQL files, as far as that can be told without the cluster: step 1 finds the rest."""
+"""What is wrong in a request's SQL files and queries, as far as that can be told without the cluster."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -18,19 +18,32 @@ _READERS: Final[Mapping[str, Callable[[str], Script]]] = {
 # The logs that only one of the engines has.
 _LOGS: Final = {_POSTGRESQL: {"postgresql"}, _MYSQL: {"audit", "error", "general", "slowquery"}}
 _EXPECTED: Final = "SQL that a server can run, as it stands"
+# No check can begin so: it is asked in a transaction that can only read.
+_CHANGES: Final = frozenset(
+    "ALTER CREATE DELETE DO DROP GRANT INSERT LOCK MERGE REPLACE RESET REVOKE SET TRUNCATE UPDATE USE".split()
+)
 
 
 def sql_mistakes(document: object, request: RestoreRequest | None) -> Iterator[Problem]:
-    """Yield what step 7 could not run in the texts of a request's ``sql``, with the line of the file.
+    """Yield what step 7 could not run in the texts of a request's ``sql``, with the file's line, and in ``verify``.
 
     ``request`` is what was parsed from ``document``, if it could be. Where it does not show which engine the source
     has, only what neither engine could run is told.
     """
-    scripts = document.get("sql") if isinstance(document, dict) else None
     engines = _possible(request)
-    for place, script in enumerate(scripts if isinstance(scripts, list) else []):
-        if isinstance(script, dict) and isinstance(script.get("text"), str):
+    for place, script in _mappings(document, "sql"):
+        if isinstance(script.get("text"), str):
             yield from _of_script(script, f"sql[{place}]", engines)
+    for place, check in _mappings(document, "verify"):
+        if isinstance(check.get("query"), str) and check["query"]:
+            yield from _of_query(check["query"], f"verify[{place}].query", engines)
+
+
+def _mappings(document: object, field: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    listed = document.get(field) if isinstance(document, dict) else None
+    for place, each in enumerate(listed if isinstance(listed, list) else []):
+        if isinstance(each, dict):
+            yield place, each
 
 
 def _of_script(script: Mapping[str, Any], path: str, engines: list[str]) -> Iterator[Problem]:
@@ -38,6 +51,21 @@ def _of_script(script: Mapping[str, Any], path: str, engines: list[str]) -> Iter
     for sentence in first:
         if all(_line(sentence) in map(_line, other) for other in others):
             yield Problem(f"{path}.file", f"{script.get('file')}, {sentence}", _EXPECTED)
+
+
+def _of_query(query: str, path: str, engines: list[str]) -> Iterator[Problem]:
+    faults = [_fault(_READERS[engine](query)) for engine in engines]
+    if faults[0] is not None and None not in faults:
+        yield Problem(path, faults[0], "one SELECT")
+
+
+def _fault(query: Script) -> str | None:
+    if query.mistakes:
+        return f"SQL that cannot be run, {query.mistakes[0]}"
+    if len(query.statements) > 1:
+        return f"{len(query.statements)} statements"
+    word = query.statements[0].text.split(maxsplit=1)[0].upper()
+    return f"{word}, which is no question" if word in _CHANGES else None
 
 
 def _line(sentence: str) -> str:
