@@ -91,6 +91,7 @@ def test_with_json_stdout_is_one_document_and_the_exit_code_the_outcome(world: W
     assert document["stands"] == ["Nothing was deleted. The target is as it was."]
     assert document["advice"].startswith("Mend each line above, in the request or in AWS")
     assert document["steps"][0]["status"] == "FAILED"
+    assert document["steps"][0]["ended_at"] == document["ended_at"], "how long it took can be told of every step"
     assert answer.err == ""
     assert aurora_restore("status", document["operation_id"], "--json").document == document
     assert aurora_restore("watch", document["operation_id"], "--json").document == document

@@ -16,16 +16,25 @@ def steps_document(operation: Operation) -> list[dict[str, Any]]:
             "status": _step_status(operation, step),
             "reason": record.verdict.reason if record.verdict else "",
             "started_at": _time(record.started_at),
-            "ended_at": _time(record.ended_at),
+            "ended_at": _time(record.ended_at or _end_of_failed(operation, step)),
         }
         for step in Step
         if (record := operation.steps.get(step)) is not None
     ]
 
 
+def _end_of_failed(operation: Operation, step: Step) -> datetime | None:
+    """Return when a step failed: its record has no end, but with it the operation ended."""
+    return operation.ended_at if _has_failed(operation, step) else None
+
+
+def _has_failed(operation: Operation, step: Step) -> bool:
+    return operation.failure is not None and operation.failure.step is step
+
+
 def _step_status(operation: Operation, step: Step) -> str:
     record = operation.steps[step]
-    if operation.failure is not None and operation.failure.step is step:
+    if _has_failed(operation, step):
         return "FAILED"
     return record.verdict.status.value if record.verdict else "RUNNING"
 
