@@ -420,6 +420,15 @@ def test_a_mysql_source_is_taken_and_does_not_fit_a_postgresql_target(bare: Stag
     assert "the target is aurora-postgresql and the snapshot aurora-mysql: they do not fit" in told
 
 
+@pytest.mark.parametrize("becomes", [None, "8.0.mysql_aurora.3.10.1"])
+def test_a_mysql_of_before_roles_is_refused_unless_it_becomes_a_newer_one(bare: Stage, becomes: str | None) -> None:
+    """Aurora MySQL 2: step 7 could close no login there, hours later, and the old target would be gone."""
+    bare.make_cluster("shop", EAST, instances=0, Engine="aurora-mysql", EngineVersion="5.7.mysql_aurora.2.12.5")
+    bare.aurora.take_automated_snapshot(EAST, "shop")
+    bare.ask(source={"cluster": "shop"}, target={"engine_version": becomes} if becomes else {})
+    assert ("the copy would be of Aurora MySQL 5.7.mysql_aurora.2.12.5" in problems(bare)) is (becomes is None)
+
+
 def test_more_tags_than_aws_takes_are_refused(stage: Stage) -> None:
     """48 tags of its own and the pipeline's four: the restore would be refused after the deletion."""
     many = [{"Key": f"tag-{number}", "Value": "x"} for number in range(48)]

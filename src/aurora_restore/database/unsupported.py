@@ -31,6 +31,15 @@ def unsupported(request: RestoreRequest, engine: str) -> Iterator[str]:
             return
 
 
+def outdated(engine: str, version: str) -> Iterator[str]:
+    """Yield a sentence if the restored cluster's version is one whose users cannot be set up."""
+    if engine == "aurora-mysql" and version.startswith("5."):
+        yield (
+            f"the copy would be of Aurora MySQL {version}, of which no login could be closed: give an 8.0 version in"
+            " target.engine_version, with parameter groups for it, and AWS upgrades it on the way"
+        )
+
+
 def _by_mysql(request: RestoreRequest) -> Iterator[str]:
     for user in request.users:
         yield from (f"the user {user.name}: {what}" for what in _of_user(user))

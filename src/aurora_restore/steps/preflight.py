@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aurora_restore.aws.networks import Networks
 from aurora_restore.aws.rds import Rds
 from aurora_restore.clusters import Cluster
+from aurora_restore.database.unsupported import outdated
 from aurora_restore.errors import (
     KeyUnusableError,
     ResourceNotFoundError,
@@ -261,6 +262,7 @@ def _about_instances(rds: Rds, shape: ClusterShape, cluster: str) -> Iterator[st
 
 
 def _about_settings(request: RestoreRequest, shape: ClusterShape, snapshot: Snapshot | None) -> Iterator[str]:
+    yield from outdated(shape.engine, shape.engine_version)
     if not shape.iam_authentication:
         for user in request.users:
             if user.iam:
