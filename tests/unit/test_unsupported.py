@@ -39,6 +39,14 @@ def test_a_name_that_mysql_would_keep_as_another_is_refused(name: str) -> None:
     assert not list(unsupported(request, "aurora-postgresql"))
 
 
+def test_a_name_of_rds_s_own_is_refused_where_it_is_one() -> None:
+    """Step 7 would set up nobody because of it, hours later."""
+    request = RestoreRequest.parse({"name": "nightly", **AREA, "users": [{"name": "rdsproxyadmin", "secret": "s"}]})
+    (said,) = unsupported(request, "aurora-mysql")
+    assert "belongs to RDS or MySQL" in said
+    assert not list(unsupported(request, "aurora-postgresql"))
+
+
 @pytest.mark.parametrize("name", ["public", "none"])
 def test_a_name_that_postgresql_keeps_for_itself_is_refused(name: str) -> None:
     """Before anything is done, and not when all users are to be made; in capitals it is a name like any other."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from aurora_restore.database.mysql_dialect import RESERVED
 from aurora_restore.database_request import Grant, Leftover, User
 from aurora_restore.request import RestoreRequest
 
@@ -53,6 +54,8 @@ def _by_mysql(request: RestoreRequest) -> Iterator[str]:
 def _of_user(user: User) -> Iterator[str]:
     if len(user.name) > LONGEST_MYSQL_NAME:
         yield f"a name in MySQL has at most {LONGEST_MYSQL_NAME} characters, and this one {len(user.name)}"
+    if user.name in RESERVED:
+        yield "the name belongs to RDS or MySQL: give the user another"
     if user.name.endswith(" "):
         yield "a name in MySQL ends with no space"
     if any(character > "\uffff" for character in user.name):
