@@ -38,7 +38,7 @@ _UNREACHABLE = frozenset(
 )  # fmt: skip
 _READS_ONLY = "an instance that only reads at the moment"
 _BUSY = {
-    ER.LOCK_WAIT_TIMEOUT: "a lock that somebody else holds",
+    ER.LOCK_WAIT_TIMEOUT: "a lock that somebody else holds, or a prepared transaction of production's (XA RECOVER)",
     ER.LOCK_DEADLOCK: "a deadlock",
     # Right after a failover: the endpoint still leads to what was the writer.
     ER.OPTION_PREVENTS_STATEMENT: _READS_ONLY,
