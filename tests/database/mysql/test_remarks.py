@@ -45,10 +45,10 @@ def test_what_would_go_on_in_the_copy_and_cannot_be_stopped_is_told(restored: Da
     """Production was a replica of something; a transaction of an XA manager's waits for its end with its locks."""
     restored.admin("DROP USER rdsproxyadmin")
     restored.admin("CHANGE MASTER TO MASTER_HOST = 'legacy.example.com', MASTER_USER = 'replica'")
-    session = restored.connect(restored.master)
+    manager = restored.connect(restored.master)
     for statement in ("XA START 'x'", "DELETE FROM orders", "XA END 'x'", "XA PREPARE 'x'"):
-        session.query(statement)
-    session.close()
+        manager.query(statement)
+    manager.close()
     replica, prepared = engine().remarks(restored.endpoint, restored.master, DesiredState(()))
     assert replica.startswith("it is set up as a replica of legacy.example.com, and once started would take changes")
     assert prepared.startswith("production left 1 transaction prepared")
