@@ -5,7 +5,7 @@ import pytest
 from pymysql.connections import Connection
 from pymysql.constants import ER
 
-from aurora_restore.database.engine import DesiredState, DesiredUser, Login
+from aurora_restore.database.engine import DesiredState, DesiredUser, Endpoint, Login
 from aurora_restore.database.mysql_passwords import NATIVE, is_nobodys
 from aurora_restore.database_request import Leftover, Logins
 from aurora_restore.errors import DatabaseRefusedError, PreflightError
@@ -93,6 +93,18 @@ def test_a_user_may_be_called_like_a_role(restored: Database) -> None:
     restored.apply(one)
     assert restored.apply(one) == []
     assert restored.lets_in(login("reporting"), "shop_2")
+
+
+def test_an_account_that_the_server_leaves_out_is_left_out(restored: Database) -> None:
+    """At a host's name, where no names are resolved: MariaDB has such an account in its table only, and alters none."""
+    restored.admin(f"CREATE USER web@'web1.example.com' IDENTIFIED BY '{PRODUCTION_PASSWORD}'")
+    restored.admin(f"CREATE USER `o'web`@'%' IDENTIFIED BY '{PRODUCTION_PASSWORD}'")
+    restored.servers.stop(restored.volume)
+    restored.endpoint = Endpoint("127.0.0.1", restored.servers.start(restored.volume, None))
+    said = restored.apply(user("tester"))
+    assert "o'web can no longer log in" in said
+    assert not any("web1" in each for each in said)
+    assert restored.logins() == ("dba", "tester")
 
 
 def test_a_host_may_be_written_in_capitals(restored: Database) -> None:
