@@ -77,8 +77,8 @@ def _powerless(server: Server, listed: list[Listed], acting: list[_Acting]) -> I
             more = f" and {len(found) - _MOST_NAMES} more" if len(found) > _MOST_NAMES else ""
             needed = ", ".join(sorted({each.needed for each in found}))
             yield (
-                f"{shown(one.name)} is the definer of {names}{more}, and is not granted {needed} there: they fail,"
-                " whoever uses them"
+                f"{shown(one.name)} is the definer of {names}{more}, and is not granted {needed} there: each of them"
+                " fails, whoever uses it"
             )
 
 

@@ -35,7 +35,7 @@ def test_a_locked_account_goes_on_being_a_definer_and_a_listed_one_with_what_it_
     app = user("app", grant("readwrite", database="shop"))
     restored.apply(tester, app)
     assert _remark(restored, tester, app) == (
-        "app is the definer of shop.count_it, and is not granted TRIGGER there: they fail, whoever uses them"
+        "app is the definer of shop.count_it, and is not granted TRIGGER there: each of them fails, whoever uses it"
     )
     with pytest.raises(pymysql.MySQLError, match="TRIGGER command denied"):
         restored.query(login("tester"), "INSERT INTO products VALUES (3, 'nib')")
