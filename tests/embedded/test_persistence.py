@@ -228,6 +228,29 @@ def test_a_second_pipeline_is_deployed_into_the_account_that_came_back(kept: Kep
         assert account.client("ssm").get_parameter(Name="/aurora-restore/aurora-restore")["Parameter"]["Value"]
 
 
+def test_who_asks_while_the_account_comes_back_is_answered_by_what_was_kept(kept: Kept) -> None:
+    """Who watches an operation meanwhile is not told that the deployment is gone."""
+    with kept.account():
+        pass
+    state = kept.keeper().kept()
+    assert state is not None
+    body = b'{"Name": "/aurora-restore/aurora-restore"}'
+    head = (
+        f"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
+        "Content-Type: application/x-amz-json-1.1\r\nX-Amz-Target: AmazonSSM.GetParameter\r\n"
+        f"Authorization: AWS4-HMAC-SHA256 Credential=testing/20260301/{WEST}/ssm/aws4_request\r\n\r\n"
+    )
+    with (
+        EmbeddedAccount(LateDrops(kept.plane), VirtualClock(NOON), awaits_state=True) as account,
+        socket.create_connection(("127.0.0.1", account.server.port), timeout=60) as asking,
+    ):
+        asking.sendall(head.encode() + body)
+        account.adopt(account_state.read(state.state))
+        with asking.makefile("rb") as answer:
+            assert answer.readline().split()[1] == b"200"
+            assert b"state_machine_arn" in answer.read()
+
+
 def test_an_execution_that_ran_is_aborted_and_one_that_ended_is_as_it_was(kept: Kept) -> None:
     """What ran is named to the operator; nobody is told, nothing is cancelled: resume finishes it."""
     with kept.account(EmbeddedClock(1)) as account:

@@ -52,11 +52,13 @@ class EmbeddedAccount:
         client_config: Config = PATIENT,
         gate: Gate | None = None,
         authority: Authority = no_authority,
+        awaits_state: bool = False,
     ) -> None:
         """Take the data plane (closed by ``stop``), the clock that everything reads, and a port (None: a free one).
 
         ``authority`` says against which certificates the functions verify the data plane's servers.
         Every call goes through the gate, if there is one, and it is told of what changes without a call.
+        ``awaits_state``: nobody is answered before ``adopt``, or who watches an operation would hear that all is gone.
         """
         self.plane = plane
         self.clock = clock
@@ -65,6 +67,7 @@ class EmbeddedAccount:
         self.aurora = aurora.install(plane, clock, durations)
         self._client_config = client_config
         self._authority = authority
+        self._awaits_state = awaits_state
         lambdas.install(self.functions)
         stacks.install()
         buckets.install()
@@ -74,11 +77,13 @@ class EmbeddedAccount:
 
     def __enter__(self) -> Self:
         """Start it."""
-        self.server.start()
+        self.server.listen()
         self.wire = InProcess(self.server.url, self.server.application)
         self.clients = self._clients(self._client_config)
         # A function is called once: what failed, the state machine itself calls again.
         self._function_clients = self._clients(ONE_ATTEMPT)
+        if not self._awaits_state:
+            self.server.answer()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -114,6 +119,7 @@ class EmbeddedAccount:
     def adopt(self, state: AccountState) -> None:
         """Take over from an earlier account with the same volumes, once this one has been started and is empty."""
         self.aurora.adopt(state.places)
+        self.server.answer()
 
     def _load(self, record: FunctionRecord) -> Function:
         return handlers.load(record, self.client, self.clock, self.functions.log, self.server.port, self._authority)

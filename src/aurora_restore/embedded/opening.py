@@ -121,6 +121,7 @@ def opened_again(
             client_config=ONE_ATTEMPT,
             gate=keeper.gate,
             authority=servers.certificate_authority,
+            awaits_state=kept is not None,
         ) as account:
             if kept is None:
                 found = Opened(account, servers.directory, keeper)

@@ -70,6 +70,11 @@ class EmbeddedServer:
 
     def start(self) -> None:
         """Forget moto's state and serve; EnvironmentUnfitError when the port is taken."""
+        self.listen()
+        self.answer()
+
+    def listen(self) -> None:
+        """Forget moto's state and take the port, as ``start``. Who calls waits for ``answer``."""
         _hush()
         listener = _listen(self._wanted_port)
         BackendDict.reset()
@@ -79,17 +84,25 @@ class EmbeddedServer:
             around = self._around(application) if self._around else application
             self._server = _QuietServer(listener, around, self._now)
         self._environment.enter_context(serving(self._server.port))
+
+    def answer(self) -> None:
+        """Begin to answer those who wait, and all who come; RuntimeError before ``listen``. Begun already: nothing."""
+        if self._server is None:
+            raise RuntimeError("the embedded account's server is not running")
+        if self._thread is not None:
+            return
         self._thread = threading.Thread(target=self._server.serve_forever, args=(_NOTICE_STOP_WITHIN_S,), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Close the port. A call that is being answered may still get its answer. Stopped already: nothing."""
-        if self._server is None or self._thread is None:
+        if self._server is None:
             return
-        self._server.shutdown()
-        self._thread.join()
+        if self._thread is not None:
+            self._server.shutdown()
+            self._thread.join()
         self._server.server_close()
-        self._server = None
+        self._server = self._thread = None
         self._environment.close()
 
 
