@@ -130,11 +130,15 @@ def test_roles_are_the_requests(restored: Database) -> None:
 
 
 def test_roles_that_cannot_be_are_said_before_anything_is_changed(restored: Database) -> None:
-    """One that is not there, the master, oneself, and the one that iam: true stands for."""
+    """One that is not there, the master, oneself, the one that iam: true stands for, and a member of oneself."""
     before = restored.fingerprint()
     with pytest.raises(PreflightError) as caught:
-        restored.apply(DesiredUser("tester", NEW_PASSWORD, roles=("gone", "dba", "tester", "rds_iam")))
-    assert len(caught.value.problems) == 4
+        restored.apply(
+            DesiredUser("tester", NEW_PASSWORD, roles=("gone", "dba", "tester", "rds_iam")),
+            DesiredUser("app", NEW_PASSWORD, roles=("analyst",)),
+        )
+    assert len(caught.value.problems) == 5
+    assert caught.value.problems[-1] == "app cannot be a member of analyst, which is a member of app"
     assert restored.fingerprint() == before
 
 

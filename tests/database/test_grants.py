@@ -102,7 +102,10 @@ def test_a_preset_allows_what_it_says_and_no_more(restored: Database) -> None:
 
 def test_future_objects_are_granted_alike(restored: Database) -> None:
     """Whoever creates a table after the step, in an old schema or a new one: the users may do with it what they may."""
-    users = (user("reader", grant("readonly")), user("writer", grant("readwrite")), user("maker", grant("owner")))
+    users = (
+        *(user("reader", grant("readonly")), user("writer", grant("readwrite")), user("maker", grant("owner"))),
+        DesiredUser("deputy", NEW_PASSWORD, roles=("maker",)),
+    )
     sentences = restored.apply(*users)
     assert len(sentences) == len(set(sentences))
     restored.query(restored.master, "CREATE SCHEMA later")
@@ -110,7 +113,9 @@ def test_future_objects_are_granted_alike(restored: Database) -> None:
     restored.query(login("maker"), "CREATE TABLE later.by_maker (id serial)")
     restored.query(login("maker"), "CREATE SCHEMA latest CREATE TABLE by_maker (id serial)")
     restored.admin("SET ROLE app; CREATE TABLE sales.by_owner (id serial)", "shop")
+    restored.query(login("deputy"), "CREATE TABLE later.by_deputy (id serial)")
     tables: tuple[LiteralString, ...] = ("later.by_master", "later.by_maker", "latest.by_maker", "sales.by_owner")
+    tables += ("later.by_deputy",)
     for table in tables:
         for name, verdict in {"reader": False, "writer": True, "maker": True}.items():
             assert restored.may(login(name), "TABLE " + table)
@@ -132,6 +137,16 @@ def test_whoever_may_create_something_is_a_creator_of_future_objects(restored: D
     assert restored.apply(*users) == []
     for table in ("public.by_writer", "sales.by_maker", "public.by_team"):
         assert restored.may(login("reader"), "TABLE " + table), table
+
+
+def test_whoever_may_create_nothing_any_more_is_no_change_for_the_next_run(restored: Database) -> None:
+    """Its right hung on that of a user who may no longer pass it on: the run that took it back has reckoned with it."""
+    restored.admin("CREATE SCHEMA lab; GRANT CREATE, USAGE ON SCHEMA lab TO analyst WITH GRANT OPTION", "shop")
+    restored.admin("ALTER SCHEMA lab OWNER TO app; SET ROLE analyst; GRANT CREATE ON SCHEMA lab TO reporting", "shop")
+    users = (user("analyst", grant("readonly")),)
+    restored.apply(*users)
+    assert restored.admin("SELECT has_schema_privilege('reporting', 'lab', 'CREATE')", "shop") == [(False,)]
+    assert restored.apply(*users) == []
 
 
 def test_a_users_default_privileges_from_production_are_gone(restored: Database) -> None:
@@ -184,6 +199,29 @@ def test_what_a_third_party_granted_is_taken_back_as_the_third_party(restored: D
     assert not restored.admin("SELECT 1 FROM pg_class WHERE relacl::text LIKE '%migrator%'", "shop")
     restored.apply(user("migrator", grant("readonly")), user("analyst"))
     assert restored.may(login("migrator"), "SELECT * FROM sales.orders")
+
+
+_SHARED: LiteralString = """
+    CREATE TABLE sales.shared (id int, price int); ALTER TABLE sales.shared OWNER TO reporting;
+    ALTER ROLE reporting NOINHERIT; ALTER DATABASE shop OWNER TO reporting;
+    ALTER SCHEMA public OWNER TO pg_database_owner;
+    GRANT ALL ON sales.shared TO app WITH GRANT OPTION; GRANT ALL ON DATABASE shop TO app WITH GRANT OPTION;
+    GRANT UPDATE (price) ON sales.shared TO analyst; GRANT USAGE ON SCHEMA public TO analyst WITH GRANT OPTION;
+    REVOKE USAGE ON SCHEMA sales FROM reporting
+"""
+
+
+def test_the_owner_gives_also_where_others_may(restored: Database) -> None:
+    """Of all whose privileges the master has, PostgreSQL would take any; and that would be a third party's grant."""
+    restored.admin(_SHARED, "shop")
+    users = (user("tester", grant("readwrite")), user("analyst", grant("readonly")))
+    restored.apply(*users)
+    assert restored.apply(*users) == []
+    assert restored.may(login("tester"), "INSERT INTO sales.shared VALUES (1)")
+    assert not restored.may(login("analyst"), "UPDATE sales.shared SET price = 1")
+    assert restored.admin("SELECT has_schema_privilege('reporting', 'sales', 'USAGE')", "shop") == [(False,)]
+    passed_on = "SELECT has_table_privilege('app', 'sales.shared', 'SELECT WITH GRANT OPTION')"
+    assert restored.admin(passed_on, "shop") == [(True,)]
 
 
 def test_what_the_master_holds_through_a_user_only_is_lent_to_it(restored: Database) -> None:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from aurora_restore.database.engine import ChangeKind, DesiredState
+from aurora_restore.database.engine import ChangeKind, DesiredState, DesiredUser
 from aurora_restore.database.postgresql import PostgreSQL
 from aurora_restore.database_request import OwnershipTransfer
 from aurora_restore.errors import DatabaseRefusedError, PreflightError
-from tests.database.conftest import Database, grant, login, user
+from tests.database.conftest import NEW_PASSWORD, Database, grant, login, user
 
 _OWNERS = """
     SELECT n.nspname || '.' || relname, pg_get_userbyid(relowner) FROM pg_class AS c
@@ -87,6 +87,15 @@ def test_what_the_users_held_they_hold_of_the_new_owner(restored: Database) -> N
     assert restored.may(login("analyst"), "DELETE FROM sales.orders")
     assert not restored.may(login("analyst"), "UPDATE sales.orders SET product = 1")
     assert not restored.admin("SELECT 1 FROM pg_class WHERE relacl::text ~ '[=/]app\\M'", "shop")
+
+
+def test_whoever_takes_all_and_stays_a_member_is_one(restored: Database) -> None:
+    """What is lent for the moment is not taken back where it is to stay."""
+    users = (DesiredUser("keeper", NEW_PASSWORD, roles=("app",)),)
+    ownership = (transfer("app", "keeper"),)
+    restored.apply(*users, ownership=ownership)
+    assert restored.apply(*users, ownership=ownership) == []
+    assert restored.admin("SELECT pg_has_role('keeper', 'app', 'MEMBER')") == [(True,)]
 
 
 def test_a_transfer_in_one_database_is_for_no_other(restored: Database) -> None:

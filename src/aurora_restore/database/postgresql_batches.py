@@ -1,6 +1,6 @@
 """Grants and revocations, gathered so that equal ones share a statement and one sentence a user."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import LiteralString
@@ -8,7 +8,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from aurora_restore.database.engine import Change, ChangeKind
-from aurora_restore.database.postgresql_actions import Action, identifiers
+from aurora_restore.database.postgresql_actions import Action, Unit, identifiers
 from aurora_restore.database.postgresql_objects import Kind, Thing
 from aurora_restore.database.postgresql_privileges import Privileges
 
@@ -80,14 +80,18 @@ class _Rule:
 
 @dataclass(slots=True)
 class Batches:
-    """What is to happen to privileges in one database; grows by ``on_thing`` and ``on_future``."""
+    """What is to happen to privileges in one database; grows by ``on_thing`` and ``on_future``.
+
+    ``closed``: see ``Objects``.
+    """
 
     database: str
+    closed: Collection[tuple[str, str]] = ()
     _present: dict[tuple[str, _Rule], list[Thing]] = field(default_factory=dict)
     _future: dict[tuple[str | None, _Rule], list[str]] = field(default_factory=dict)
 
     def on_thing(self, verb: Verb, thing: Thing, by_user: dict[str, Privileges], *, acting_as: str = "") -> None:
-        """Add what happens on an object; ``acting_as`` names the grantor when it is not the object's owner."""
+        """Add what happens on an object; ``acting_as`` says as whom, if having the giver's privileges is not enough."""
         for privileges, users in _inverted(by_user):
             rule = _Rule(verb, thing.kind, privileges, users)
             self._present.setdefault((acting_as, rule), []).append(thing)
@@ -99,35 +103,50 @@ class Batches:
         for privileges, users in _inverted(by_user):
             self._future.setdefault((schema, _Rule(verb, kind, privileges, users)), []).append(creator)
 
-    def units(self) -> Iterator[tuple[Action, ...]]:
-        """Return the statements in the order in which they must run; those of a unit in one transaction."""
+    def units(self) -> Iterator[Unit]:
+        """Return the statements in the order in which they must run; those of a unit in one transaction.
+
+        Schemas come last: whoever grants what is in them has to be let in until then.
+        """
+        inside = [each for each in self._present if each[1].kind is not Kind.SCHEMA]
+        for verb in Verb:
+            yield from self._present_units(verb, inside)
+            yield from self._future_units(verb)
+        schemas = self._present.keys() - set(inside)
+        for verb in Verb:
+            yield from self._present_units(verb, [each for each in self._present if each in schemas])
+
+    def _present_units(self, verb: Verb, rules: Iterable[tuple[str, _Rule]]) -> Iterator[Unit]:
+        for acting_as, rule in sorted(rules, key=lambda each: not each[0]):
+            things = self._present[acting_as, rule] if rule.verb is verb else []
+            for start in range(0, len(things), _THINGS_A_STATEMENT):
+                some = things[start : start + _THINGS_A_STATEMENT]
+                changes = self._changes(rule, described(rule.kind, things, self.database)) if start == 0 else ()
+                yield self._acting_as(acting_as, some, Action(_on_present(rule, some), changes, len(some)))
+
+    def _future_units(self, verb: Verb) -> Iterator[Unit]:
         # What goes for several groups of creators, who are not all the same users, is one change to a person.
         told: set[Change] = set()
-        for verb in Verb:
-            for (acting_as, rule), things in sorted(self._present.items(), key=lambda item: not item[0][0]):
-                if rule.verb is verb:
-                    yield from _acting_as(acting_as, self._present_actions(rule, things))
-            for (schema, rule), creators in self._future.items():
-                if rule.verb is verb:
-                    action = self._future_action(schema, rule, creators)
-                    yield (replace(action, changes=tuple(one for one in action.changes if one not in told)),)
-                    told |= set(action.changes)
+        for (schema, rule), creators in self._future.items():
+            if rule.verb is verb:
+                action = self._future_action(schema, rule, creators)
+                yield (replace(action, changes=tuple(one for one in action.changes if one not in told)),)
+                told |= set(action.changes)
 
-    def _present_actions(self, rule: _Rule, things: list[Thing]) -> Iterator[Action]:
-        changes = self._changes(rule, described(rule.kind, things, self.database))
-        for start in range(0, len(things), _THINGS_A_STATEMENT):
-            verb, to, end = _VERBS[rule.verb]
-            some = things[start : start + _THINGS_A_STATEMENT]
-            statement = sql.SQL("{} {} ON {} {} {} {}{}").format(
-                verb,
-                _listed(rule.privileges),
-                sql.SQL(_KEYWORDS[rule.kind][0]),
-                sql.SQL(", ").join(map(_name, some)),
-                to,
-                identifiers(rule.users),
-                end,
-            )
-            yield Action(statement, changes if start == 0 else (), len(some))
+    def _acting_as(self, role: str, things: Collection[Thing], action: Action) -> Unit:
+        """Return a statement to be run as a role, which is let in where the things are if it is not."""
+        if not role:
+            return (action,)
+        who = sql.Identifier(role)
+        places = {place for thing in things for place in thing.places if (role, place) in self.closed}
+        doors = [sql.Identifier(place) for place in sorted(places)]
+        return (
+            *(Action(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(door, who)) for door in doors),
+            Action(sql.SQL("SET LOCAL ROLE {}").format(who)),
+            action,
+            Action(sql.SQL("RESET ROLE").format()),
+            *(Action(sql.SQL("REVOKE USAGE ON SCHEMA {} FROM {}").format(door, who)) for door in doors),
+        )
 
     def _future_action(self, schema: str | None, rule: _Rule, creators: list[str]) -> Action:
         keyword = _KEYWORDS[rule.kind][1]
@@ -156,10 +175,17 @@ class Batches:
         )
 
 
-def _acting_as(role: str, actions: Iterator[Action]) -> Iterator[tuple[Action, ...]]:
-    become = [Action(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))] if role else []
-    again = [Action(sql.SQL("RESET ROLE").format())] if role else []
-    yield from ((*become, action, *again) for action in actions)
+def _on_present(rule: _Rule, things: Iterable[Thing]) -> sql.Composed:
+    verb, to, end = _VERBS[rule.verb]
+    return sql.SQL("{} {} ON {} {} {} {}{}").format(
+        verb,
+        _listed(rule.privileges),
+        sql.SQL(_KEYWORDS[rule.kind][0]),
+        sql.SQL(", ").join(map(_name, things)),
+        to,
+        identifiers(rule.users),
+        end,
+    )
 
 
 def _inverted(by_user: dict[str, Privileges]) -> Iterator[tuple[Privileges, frozenset[str]]]:

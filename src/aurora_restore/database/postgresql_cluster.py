@@ -1,7 +1,9 @@
 """The roles, memberships, sessions and databases of a PostgreSQL server, as its catalogs say they are now."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import LiteralString
 
 from psycopg import sql
@@ -152,12 +154,14 @@ class Cluster:
         roles = {name: replace(role, is_held=role.is_held and name in held) for name, role in self.roles.items()}
         return replace(self, memberships=left, roles=roles)
 
-    def groups_of(self, name: str) -> set[str]:
-        """Return the roles that a role is a member of, directly or not."""
+    def groups_of(self, name: str, to_be: Mapping[str, Collection[str]] = MappingProxyType({})) -> set[str]:
+        """Return the roles that a role is a member of, directly or not; ``to_be`` says it of some as it will be."""
         found: set[str] = set()
         left = [name]
         while left:
-            new = {one.role for one in self.memberships_of(left.pop())} - found
+            member = left.pop()
+            direct = to_be[member] if member in to_be else (one.role for one in self.memberships_of(member))
+            new = set(direct) - found
             found |= new
             left += new
         return found

@@ -11,7 +11,7 @@ from aurora_restore.database.engine import DesiredUser
 from aurora_restore.database.postgresql_actions import Action
 from aurora_restore.database.postgresql_batches import Batches, Verb, described
 from aurora_restore.database.postgresql_borrowing import borrowing
-from aurora_restore.database.postgresql_cluster import Cluster
+from aurora_restore.database.postgresql_cluster import ADMIN_OPTION_RULES, Cluster
 from aurora_restore.database.postgresql_objects import FutureHeld, Held, Kind, Object, Objects, Thing
 from aurora_restore.database.postgresql_privileges import ByUser, Privileges, Wanted
 
@@ -56,7 +56,8 @@ class _Grants:
         self.objects = objects
         self.users = frozenset(user.name for user in users)
         self.wanted = Wanted(users, objects, cluster.version)
-        self.batches = Batches(objects.database)
+        self.batches = Batches(objects.database, objects.closed)
+        self.owners = {item.thing.name: item.owner for item in objects.items if item.thing.kind is Kind.SCHEMA}
         self.acting_as: set[str] = set()
         # What only somebody else can change: of whom, of which kind; nothing in particular is what is yet to come.
         self.left: dict[tuple[str, Kind], set[Thing | None]] = {}
@@ -85,8 +86,8 @@ class _Grants:
         missing = _difference(wanted, has)
         self._take_back(item, wanted)
         if missing and self._can_reach(item.owner, item.thing.kind, item.thing):
-            self.batches.on_thing(Verb.GRANT, item.thing, missing)
-            self.acting_as.add(item.owner)
+            self.batches.on_thing(Verb.GRANT, item.thing, missing, acting_as=self._giver(item))
+            self._act(item.owner, self._giver(item), item.thing)
 
     def _wanted_on(self, item: Object) -> ByUser:
         return self.wanted.on(item.thing) if item.is_ours else {}
@@ -94,12 +95,24 @@ class _Grants:
     def _take_back(self, item: Object, wanted: ByUser) -> None:
         excess: dict[tuple[Verb, str, str], dict[str, set[str]]] = {}
         for verb, grantor, held in self._excess(item, wanted):
-            key = (verb, grantor, "" if held.is_by_owner else grantor)
+            key = (verb, grantor, self._giver(item) if held.is_by_owner else grantor)
             excess.setdefault(key, {}).setdefault(held.user, set()).add(held.privilege)
         for (verb, grantor, acting_as), by_user in excess.items():
             if self._can_reach(grantor, item.thing.kind, item.thing):
                 self.batches.on_thing(verb, item.thing, _frozen(by_user), acting_as=acting_as)
-                self.acting_as.add(grantor)
+                self._act(grantor, acting_as, item.thing)
+
+    def _giver(self, item: Object) -> str:
+        """Return as whom the owner's privileges are granted and revoked; nobody where having them is enough."""
+        owner = self.cluster.roles.get(item.owner)
+        # Before 16, through an owner who inherits nothing one has that role's privileges, not pg_database_owner's.
+        is_cut = item.owning_role != item.owner and self.cluster.version < ADMIN_OPTION_RULES
+        return item.owning_role if is_cut and owner is not None and not owner.inherits else item.giver
+
+    def _act(self, name: str, acting_as: str, thing: Thing) -> None:
+        """Have the privileges of a role at hand, and those of whoever lets it in where the thing is."""
+        doors = {self.owners.get(place) for place in thing.places if (acting_as, place) in self.objects.closed}
+        self.acting_as |= {name, *(owner for owner in doors if owner is not None and not self._is_out(owner))}
 
     def _excess(self, item: Object, wanted: ByUser) -> Iterator[tuple[Verb, str, Held]]:
         """Yield what must be taken back on an object, how, and by whom: the one who gave it."""
@@ -119,15 +132,18 @@ class _Grants:
         held: dict[tuple[str, str | None, Kind], list[FutureHeld]] = {}
         for one in self.objects.future:
             held.setdefault((one.creator, one.schema, one.kind), []).append(one)
-        wanted = {
-            (creator, schema, kind): {user: words for user, words in by_user.items() if user != creator}
-            for (schema, kind), by_user in self.wanted.on_future().items()
-            for creator in self._creators()
-        }
-        for key in sorted(held.keys() | wanted.keys(), key=str):
-            self._compare_future_of(key, wanted.get(key, {}), held.get(key, []))
+        wanted = self.wanted.on_future()
+        creators = self._creators()
+        of_creators = {(creator, schema, kind) for schema, kind in wanted for creator in creators}
+        for key in sorted(held.keys() | of_creators, key=str):
+            creator, schema, kind = key
+            by_user = {user: words for user, words in wanted.get((schema, kind), {}).items() if user != creator}
+            # Of one who can create nothing (any more) it can stay as well as not: what else is taken back decides that.
+            self._compare_future_of(key, by_user, held.get(key, []), is_creator=creator in creators)
 
-    def _compare_future_of(self, key: tuple[str, str | None, Kind], wanted: ByUser, held: Iterable[FutureHeld]) -> None:
+    def _compare_future_of(
+        self, key: tuple[str, str | None, Kind], wanted: ByUser, held: Iterable[FutureHeld], *, is_creator: bool
+    ) -> None:
         creator, schema, kind = key
         has: dict[str, set[str]] = {}
         excess: dict[Verb, dict[str, set[str]]] = {Verb.REVOKE: {}, Verb.REVOKE_OPTION: {}}
@@ -137,7 +153,8 @@ class _Grants:
                 excess[Verb.REVOKE].setdefault(one.user, set()).add(one.privilege)
             elif one.is_grantable:
                 excess[Verb.REVOKE_OPTION].setdefault(one.user, set()).add(one.privilege)
-        steps = {**{verb: _frozen(by_user) for verb, by_user in excess.items()}, Verb.GRANT: _difference(wanted, has)}
+        missing = _difference(wanted, has) if is_creator else {}
+        steps = {**{verb: _frozen(by_user) for verb, by_user in excess.items()}, Verb.GRANT: missing}
         for verb, by_user in steps.items():
             if by_user and self._can_reach(creator, kind, None):
                 self.batches.on_future(verb, creator, schema, kind, by_user)
@@ -153,13 +170,14 @@ class _Grants:
 
     def _able_by_others(self) -> frozenset[str]:
         """Return the users who may create objects because everybody may, or somebody whose member they are to be."""
-        able = self.objects.creators | {item.owner for item in self.objects.items if item.is_ours}
+        able = self.objects.creators | self.wanted.creators()
+        able |= {item.owner for item in self.objects.items if item.is_ours}
+        to_be = {user.name: user.roles for user in self.wanted.users}
 
-        def may(user: DesiredUser) -> bool:
-            roles = {name for role in user.roles for name in (role, *self.cluster.groups_of(role))}
-            return self.objects.everybody_creates or bool(roles & able)
+        def may(name: str) -> bool:
+            return self.objects.everybody_creates or bool(self.cluster.groups_of(name, to_be) & able)
 
-        return frozenset(user.name for user in self.wanted.users if may(user))
+        return frozenset(name for name in self.users if may(name))
 
     def _is_rds(self, name: str) -> bool:
         return name.startswith(("rds_", "pg_")) or self.cluster.belongs_to_rds(name)

@@ -98,6 +98,8 @@ class Memberships:
             yield f"{user} cannot be a member of {role}, who is the user itself, the cluster's master or kept as it is"
         elif role not in self.cluster.roles and role not in self.users:
             yield f"{user} is to be a member of the role {role}, which the restored cluster does not have"
+        elif user in self.cluster.groups_of(role, {name: one.roles for name, one in self.users.items()}):
+            yield f"{user} cannot be a member of {role}, which is a member of {user}"
 
     def _to_join(self, user: DesiredUser) -> frozenset[str]:
         present = self.cluster.memberships_of(user.name)

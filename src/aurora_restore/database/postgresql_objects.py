@@ -1,7 +1,7 @@
 """The objects of one PostgreSQL database and what the listed users hold on them, as its catalogs say they are now."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, LiteralString
 
@@ -36,6 +36,12 @@ class Thing:
     name: str
     arguments: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def places(self) -> frozenset[str]:
+        """The schemas into which one must be let in to name it."""
+        schemas = {self.schema, *(schema for schema, _ in self.arguments)} - {None, "pg_catalog"}
+        return frozenset(str(schema) for schema in schemas)
+
     def __str__(self) -> str:
         """Return the name as people write it."""
         return f"{self.schema}.{self.name}" if self.schema else self.name
@@ -60,14 +66,30 @@ class Held:
 class Object:
     """An object and the listed users' privileges on it, without those that are its owner's by nature.
 
-    ``owner`` of a schema of pg_database_owner is the database's owner. ``is_ours`` is false for what belongs to
-    PostgreSQL or to an extension: nothing is granted on it.
+    ``owner`` of a schema of pg_database_owner is the database's owner; ``owning_role`` is that role itself. ``is_ours``
+    is false for what belongs to PostgreSQL or to an extension: nothing is granted on it. ``is_passed_on``: somebody
+    besides the owner may grant privileges on it.
     """
 
     thing: Thing
     owner: str
     is_ours: bool
     held: tuple[Held, ...]
+    owning_role: str
+    is_passed_on: bool
+
+    @property
+    def giver(self) -> str:
+        """As whom the owner's privileges are to be granted and revoked; nobody where having them is enough.
+
+        Of several roles that may grant, and whose privileges one has, PostgreSQL takes any.
+        """
+        return self.owning_role if self.is_passed_on else ""
+
+    @property
+    def givers(self) -> frozenset[str]:
+        """As whom anything may have to be granted or revoked."""
+        return frozenset({self.giver, *(held.grantor for held in self.held if not held.is_by_owner)} - {""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +106,17 @@ class FutureHeld:
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """One database. ``creators`` hold CREATE on it or on a schema of it, without owning it; so may everybody do."""
+    """One database. ``creators`` hold CREATE on it or on a schema of it, without owning it; so may everybody do.
+
+    ``closed``: roles that may grant something, and schemas of such things into which nobody has let them in.
+    """
 
     database: str
     items: tuple[Object, ...]
     future: tuple[FutureHeld, ...]
     creators: frozenset[str]
     everybody_creates: bool = False
+    closed: frozenset[tuple[str, str]] = frozenset()
 
 
 _THINGS = """
@@ -143,7 +169,12 @@ _THINGS = """
              FROM aclexplode(thing.acl) AS item
              JOIN listed ON listed.oid = item.grantee
              JOIN pg_roles AS grantor ON grantor.oid = item.grantor
-             WHERE item.grantee <> thing.owner) AS held
+             WHERE item.grantee <> thing.owner) AS held,
+            EXISTS (SELECT FROM aclexplode(thing.acl) AS item WHERE item.is_grantable AND item.grantee <> thing.owner)
+            OR kind = 'table' AND EXISTS (
+                SELECT FROM pg_attribute AS a CROSS JOIN aclexplode(a.attacl) AS item
+                WHERE a.attrelid = thing.oid AND item.is_grantable AND item.grantee <> thing.owner
+            ) AS is_passed_on
         FROM thing
     )
     SELECT kind, schema, name,
@@ -158,7 +189,7 @@ _THINGS = """
         is_user_made AND NOT EXISTS (
             SELECT FROM pg_depend WHERE classid = known.class AND objid = known.oid AND deptype = 'e'
         ),
-        held
+        held, owner.rolname, is_passed_on
     FROM known JOIN pg_roles AS owner ON owner.oid = known.owner
     WHERE is_user_made OR held IS NOT NULL
     ORDER BY kind, schema, name
@@ -231,6 +262,15 @@ _PUBLIC = """
       AND NOT (thing.kind = 'database' AND item.privilege_type IN ('CONNECT', 'TEMPORARY'))
     GROUP BY thing.kind ORDER BY thing.kind
 """
+# What a role may as a member of others may end before: only what it was given itself, or everybody, counts.
+_CLOSED = """
+    SELECT pair.role, n.nspname, pg_get_userbyid(n.nspowner)
+    FROM unnest(%s::name[], %s::name[]) AS pair (role, schema) JOIN pg_namespace AS n ON n.nspname = pair.schema
+    WHERE NOT EXISTS (
+        SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS item
+        WHERE item.privilege_type = 'USAGE' AND (item.grantee = 0 OR pg_get_userbyid(item.grantee) = pair.role)
+    )
+"""
 _FUTURE_KINDS = {
     "r": Kind.TABLE,
     "S": Kind.SEQUENCE,
@@ -261,6 +301,22 @@ def read_objects(connection: PgConnection, users: Collection[str]) -> Objects:
     return Objects(connection.info.dbname, items, future, creators - {None}, everybody_creates=None in creators)
 
 
+def with_closed(connection: PgConnection, objects: Objects) -> Objects:
+    """Return the database with what has to be known of those as whom something may have to be granted or revoked."""
+    pairs = sorted({(role, place) for item in objects.items for role in item.givers for place in item.thing.places})
+    if not pairs:
+        return objects
+    roles, schemas = zip(*pairs, strict=True)
+    owners = {item.thing.name: item.owner for item in objects.items if item.thing.kind is Kind.SCHEMA}
+    # Whoever is about to take a schema over gets what its owner has given itself.
+    closed = {
+        (role, schema)
+        for role, schema, owner in connection.execute(_CLOSED, [list(roles), list(schemas)])
+        if owner == role or owners.get(schema) != role
+    }
+    return replace(objects, closed=frozenset(closed))
+
+
 def public_privileges(connection: PgConnection) -> list[str]:
     """Return a sentence for each kind of object on which everybody holds more than PostgreSQL's defaults."""
     database = f"database {connection.info.dbname}"
@@ -278,9 +334,9 @@ def public_privileges(connection: PgConnection) -> list[str]:
 
 
 def _object(row: tuple[Any, ...], by_column: dict[tuple[str, str], list[Held]], known: dict[Held, Held]) -> Object:
-    kind, schema, name, arguments, owner, is_ours, held = row
+    kind, schema, name, arguments, owner, is_ours, held, owning_role, is_passed_on = row
     # What twenty users hold on a hundred thousand tables is the same few hundred times over.
     all_of_it = (known.setdefault(one, one) for one in (Held(*item) for item in held or ()))
     thing = Thing(Kind(kind), schema, name, tuple((namespace, type_) for namespace, type_ in arguments or ()))
     on_columns = by_column.get((schema, name), ()) if thing.kind is Kind.TABLE else ()
-    return Object(thing, owner, is_ours, (*all_of_it, *on_columns))
+    return Object(thing, owner, is_ours, (*all_of_it, *on_columns), owning_role, is_passed_on)

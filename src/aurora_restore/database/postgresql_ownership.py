@@ -27,6 +27,10 @@ class Place:
     giver_may_create: bool
     taker_may_create: bool
 
+    def is_closed(self, *, lends: bool) -> bool:
+        """Say whether the taker may not create there, be it as a member of the giver (``lends``)."""
+        return not self.taker_may_create and not (lends and self.giver_may_create)
+
 
 @dataclass(frozen=True, slots=True)
 class Owned:
@@ -127,8 +131,10 @@ def plan_ownership(cluster: Cluster, owned: Owned, desired: DesiredState) -> Own
     doubts: list[str] = []
     for one in _in(owned.database, desired.ownership):
         if owned.counts.get(one.old):
-            actions += _transfer(cluster, owned, one, transfers_in(owned.database, desired))
-            doubts += _doubts(cluster, owned, one)
+            lends = _can_lend(cluster, one, desired)
+            closed = [place for place in owned.places if place.giver == one.old and place.is_closed(lends=lends)]
+            actions += _transfer(cluster, owned, one, _Ways(lends, closed, transfers_in(owned.database, desired)))
+            doubts += _doubts(cluster, owned, one, closed)
     return OwnershipPlan(tuple(actions), tuple(doubts))
 
 
@@ -146,46 +152,45 @@ def _in(database: str, transfers: Sequence[OwnershipTransfer]) -> Iterator[Owner
     return (one for one in transfers if one.database in {None, database})
 
 
-def _transfer(cluster: Cluster, owned: Owned, one: OwnershipTransfer, transfers: Mapping[str, str]) -> Iterator[Action]:
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """How the new owner may create where the things are: as a member of the old one, or by their places' owners."""
+
+    lends: bool
+    closed: Sequence[Place]
+    transfers: Mapping[str, str]
+
+    def owners(self) -> Iterator[str]:
+        """Yield whose the places are, before and after the other transfers."""
+        for place in self.closed:
+            yield from (place.owner, self.transfers.get(place.owner, place.owner))
+
+
+def _transfer(cluster: Cluster, owned: Owned, one: OwnershipTransfer, ways: _Ways) -> Iterator[Action]:
     """Yield a transfer's statements.
 
     It takes both roles' privileges, and the new owner must be allowed to create where the things are: it is, for the
     moment, as a member of the old one; and where that one may not either (any more), by a grant of the place's owner.
     """
     old, new = sql.Identifier(one.old), sql.Identifier(one.new)
-    closed = [place for place in _closed_to(cluster, owned, one) if cluster.can_act_as(place.owner)]
-    take, give_back = borrowing(cluster, {one.old, one.new, *_owners(closed, transfers)})
-    lends = _can_lend(cluster, one)
+    reachable = [place for place in ways.closed if cluster.can_act_as(place.owner)]
+    take, give_back = borrowing(cluster, {one.old, one.new, *replace(ways, closed=reachable).owners()})
     inherited = sql.SQL(" WITH INHERIT TRUE" if cluster.version >= ADMIN_OPTION_RULES else "")
     yield from take
-    if lends:
+    if ways.lends:
         yield Action(sql.SQL("GRANT {} TO {}{}").format(old, new, inherited))
-    for place in closed:
+    for place in reachable:
         yield Action(sql.SQL("GRANT CREATE ON {} TO {}").format(_name(place, owned), new))
     yield Action(sql.SQL("REASSIGN OWNED BY {} TO {}").format(old, new), (_change(owned, one),))
     if one.database is not None:
         # REASSIGN takes all databases along that the role owns, and the request names one.
         for database in owned.other_databases.get(one.old, ()):
             yield Action(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(sql.Identifier(database), old))
-    for place in closed:
+    for place in reachable:
         yield Action(sql.SQL("REVOKE CREATE ON {} FROM {}").format(_name(place, owned), new))
-    if lends:
+    if ways.lends:
         yield Action(sql.SQL("REVOKE {} FROM {}").format(old, new))
     yield from give_back
-
-
-def _closed_to(cluster: Cluster, owned: Owned, one: OwnershipTransfer) -> Iterator[Place]:
-    """Yield the places of things in which the new owner may not create, be it as a member of the old one."""
-    lends = _can_lend(cluster, one)
-    for place in owned.places:
-        if place.giver == one.old and not place.taker_may_create and not (lends and place.giver_may_create):
-            yield place
-
-
-def _owners(places: Sequence[Place], transfers: Mapping[str, str]) -> Iterator[str]:
-    """Yield whose the places are, before and after the other transfers."""
-    for place in places:
-        yield from (place.owner, transfers.get(place.owner, place.owner))
 
 
 def _name(place: Place, owned: Owned) -> sql.Composed:
@@ -194,8 +199,10 @@ def _name(place: Place, owned: Owned) -> sql.Composed:
     return sql.SQL("SCHEMA {}").format(sql.Identifier(place.schema))
 
 
-def _can_lend(cluster: Cluster, one: OwnershipTransfer) -> bool:
-    related = cluster.groups_of(one.old) | cluster.groups_of(one.new)
+def _can_lend(cluster: Cluster, one: OwnershipTransfer, desired: DesiredState) -> bool:
+    """Say whether the new owner can be made a member of the old one, and no longer be one afterwards."""
+    to_be = {user.name: user.roles for user in desired.users}
+    related = cluster.groups_of(one.old, to_be) | cluster.groups_of(one.new, to_be)
     return one.old != cluster.master and cluster.can_grant(one.old) and not related & {one.old, one.new}
 
 
@@ -206,12 +213,12 @@ def _change(owned: Owned, one: OwnershipTransfer) -> Change:
     return Change(ChangeKind.CHANGE_OWNER, one.new, owned.database, sentence)
 
 
-def _doubts(cluster: Cluster, owned: Owned, one: OwnershipTransfer) -> Iterator[str]:
+def _doubts(cluster: Cluster, owned: Owned, one: OwnershipTransfer, closed: Sequence[Place]) -> Iterator[str]:
     me = cluster.master
     for name in (one.old, one.new):
         if name != me and not cluster.can_act_as(name):
             yield f"{me} may not act for {name}: run GRANT {name} TO {me} WITH ADMIN OPTION as the role that created it"
-    for place in _closed_to(cluster, owned, one):
+    for place in closed:
         if not cluster.can_act_as(place.owner):
             where = f"database {owned.database}" if place.schema is None else f"schema {place.schema}"
             yield f"{one.new} may create nothing in {where}, which is {place.owner}'s: grant {one.old} CREATE there"
@@ -231,7 +238,9 @@ def _transferred(item: Object, transfers: Mapping[str, str]) -> Object:
         )
         for held in item.held
     )
-    return replace(item, owner=new, held=tuple(_once(held for held in renamed if held.user != new)))
+    owning_role = new if item.owning_role == item.owner else item.owning_role
+    held = tuple(_once(held for held in renamed if held.user != new))
+    return replace(item, owner=new, owning_role=owning_role, held=held)
 
 
 def _once(held: Iterator[Held]) -> Iterator[Held]:

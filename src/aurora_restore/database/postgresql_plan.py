@@ -9,7 +9,7 @@ from aurora_restore.database.postgresql_connection import MAINTENANCE_DATABASE, 
 from aurora_restore.database.postgresql_entering import EnteringPlan, plan_entering
 from aurora_restore.database.postgresql_grants import GrantsPlan, plan_grants
 from aurora_restore.database.postgresql_leftovers import Leftovers, LeftoversPlan, plan_leftovers, read_leftovers
-from aurora_restore.database.postgresql_objects import Objects, read_objects
+from aurora_restore.database.postgresql_objects import Objects, read_objects, with_closed
 from aurora_restore.database.postgresql_ownership import (
     Owned,
     OwnershipPlan,
@@ -111,7 +111,7 @@ def read_database(connection: PgConnection, desired: DesiredState) -> DatabaseSt
         raise PreflightError(strangers)
     objects = read_objects(connection, [user.name for user in desired.users])
     return DatabaseState(
-        objects=transferred(objects, transfers),
+        objects=with_closed(connection, transferred(objects, transfers)),
         leftovers=read_leftovers(connection),
         owned=read_owned(connection, transfers),
     )
