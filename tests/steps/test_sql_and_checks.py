@@ -12,6 +12,7 @@ from aurora_restore.database.scripts import Answer, Session
 from aurora_restore.errors import (
     ConflictError,
     DatabaseRefusedError,
+    PreflightError,
     RequestError,
     ScriptFailedError,
     VerificationFailedError,
@@ -298,6 +299,24 @@ def test_a_file_that_cannot_be_run_is_refused_before_anything_is_changed(stage: 
         "a.sql, line 1: \\connect is a command of psql and no SQL",
         "a.sql, line 3: COMMIT begins or ends a transaction, which the pipeline does itself: leave it out",
         "b.sql, line 1: there is no statement in it",
+    )
+    assert stage.changes() == []
+
+
+def test_a_check_that_asks_nothing_is_refused_before_anything_is_changed(stage: Stage) -> None:
+    """It could only fail when the old target is gone."""
+    queries = ["SELECT 1; SELECT 2", "DELETE FROM orders", "SELECT 'x", "  "]
+    stage.ask(verify=[{"name": f"c{number}", "query": query, "returns": 1} for number, query in enumerate(queries)])
+    with pytest.raises(PreflightError) as refused:
+        stage.call(CHECK)
+    found = [
+        "2 statements",
+        "DELETE, which is no question",
+        "SQL that cannot be run, line 1: what is opened here is never closed",
+        "SQL that cannot be run, line 1: there is no statement in it",
+    ]
+    assert refused.value.problems == tuple(
+        f"the check c{number}: its query must be one SELECT, and is {fault}" for number, fault in enumerate(found)
     )
     assert stage.changes() == []
 

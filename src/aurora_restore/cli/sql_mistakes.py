@@ -18,10 +18,6 @@ _READERS: Final[Mapping[str, Callable[[str], Script]]] = {
 # The logs that only one of the engines has.
 _LOGS: Final = {_POSTGRESQL: {"postgresql"}, _MYSQL: {"audit", "error", "general", "slowquery"}}
 _EXPECTED: Final = "SQL that a server can run, as it stands"
-# No check can begin so: it is asked in a transaction that can only read.
-_CHANGES: Final = frozenset(
-    "ALTER CREATE DELETE DO DROP GRANT INSERT LOCK MERGE REPLACE RESET REVOKE SET TRUNCATE UPDATE USE".split()
-)
 
 
 def sql_mistakes(document: object, request: RestoreRequest | None) -> Iterator[Problem]:
@@ -54,18 +50,9 @@ def _of_script(script: Mapping[str, Any], path: str, engines: list[str]) -> Iter
 
 
 def _of_query(query: str, path: str, engines: list[str]) -> Iterator[Problem]:
-    faults = [_fault(_READERS[engine](query)) for engine in engines]
+    faults = [_READERS[engine](query).no_question for engine in engines]
     if faults[0] is not None and None not in faults:
         yield Problem(path, faults[0], "one SELECT")
-
-
-def _fault(query: Script) -> str | None:
-    if query.mistakes:
-        return f"SQL that cannot be run, {query.mistakes[0]}"
-    if len(query.statements) > 1:
-        return f"{len(query.statements)} statements"
-    word = query.statements[0].text.split(maxsplit=1)[0].upper()
-    return f"{word}, which is no question" if word in _CHANGES else None
 
 
 def _line(sentence: str) -> str:

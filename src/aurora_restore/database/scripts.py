@@ -9,6 +9,10 @@ DIRECTIVE = "-- aurora-restore:"
 ALONE = f"{DIRECTIVE} no transaction"
 # Enough of a statement's words to tell what it is.
 MOST_WORDS = 60
+# No check can begin so: it is asked in a transaction that can only read.
+_CHANGES = frozenset(
+    "ALTER CREATE DELETE DO DROP GRANT INSERT LOCK MERGE REPLACE RESET REVOKE SET TRUNCATE UPDATE USE".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,16 @@ class Script:
     statements: tuple[Statement, ...]
     as_a_whole: bool = True
     mistakes: tuple[str, ...] = ()
+
+    @property
+    def no_question(self) -> str | None:
+        """Say what it is instead of one query that a check could ask; None if it may be one."""
+        if self.mistakes:
+            return f"SQL that cannot be run, {self.mistakes[0]}"
+        if len(self.statements) > 1:
+            return f"{len(self.statements)} statements"
+        word = self.statements[0].text.split(maxsplit=1)[0].upper()
+        return f"{word}, which is no question" if word in _CHANGES else None
 
 
 @dataclass(frozen=True, slots=True)

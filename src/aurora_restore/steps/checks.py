@@ -37,13 +37,19 @@ def _judge(site: Site) -> None:
     shut_users_out(site)
     # Whoever resumes the operation wants to know it anew.
     forgotten = site.work.model_copy(update={"checks": (), "faults": ()})
-    detail = f"{len(faults)} of {len(held) + len(faults)} checks do not hold: {'; '.join(faults)}"
+    detail = f"{_some(len(faults), len(held) + len(faults))}: {'; '.join(faults)}"
     site.journal.note("VerifyData", site.cluster_arn, detail, database_work=forgotten)
     raise VerificationFailedError(faults)
 
 
 def _all(count: int) -> str:
     return "the one check holds" if count == 1 else f"all {count} checks hold"
+
+
+def _some(faults: int, count: int) -> str:
+    if count == 1:
+        return "the one check does not hold"
+    return f"{faults} of {count} checks {'does' if faults == 1 else 'do'} not hold"
 
 
 def _keep(site: Site, finding: Finding) -> None:

@@ -1,4 +1,4 @@
-"""What step 1 looks at of all that step 7 will do: the engine, the users' secrets, the SQL files."""
+"""What step 1 looks at of all that step 7 will do: the engine, the users' secrets, the SQL files, the checks."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -21,6 +21,7 @@ def about_database(request: RestoreRequest, world: World, engine_name: str | Non
             yield str(error)
         else:
             yield from _about_scripts(request, engine)
+            yield from _about_checks(request, engine)
             yield from unsupported(request, engine_name)
     yield from _about_users(request, world.clock.now(), master)
     yield from _about_secrets(request, world)
@@ -29,6 +30,13 @@ def about_database(request: RestoreRequest, world: World, engine_name: str | Non
 def _about_scripts(request: RestoreRequest, engine: Engine) -> Iterator[str]:
     for script in request.sql:
         yield from mistakes(script, engine.read_script(script.text or ""))
+
+
+def _about_checks(request: RestoreRequest, engine: Engine) -> Iterator[str]:
+    for number, check in enumerate(request.verify):
+        fault = None if check.query is None else engine.read_script(check.query).no_question
+        if fault is not None:
+            yield f"the check {check.title(number)}: its query must be one SELECT, and is {fault}"
 
 
 def _about_users(request: RestoreRequest, now: datetime, master: str | None) -> Iterator[str]:

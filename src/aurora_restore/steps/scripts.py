@@ -40,7 +40,8 @@ def _run(site: Site, number: int, script: SqlScript) -> bool:
         raise ScriptFailedError("; ".join(mistakes(script, read)))
     database, limit_s = site.database(script.database), script.timeout_minutes * 60
     run = ScriptRun(file=script.file, sha256=script.sha256, statements=len(read.statements))
-    detail = f"{run.file} (SHA-256 {run.sha256}, {run.statements} statements) in database {database}"
+    count = "1 statement" if run.statements == 1 else f"{run.statements} statements"
+    detail = f"{run.file} (SHA-256 {run.sha256}, {count}) in database {database}"
     with site.engine.session(site.endpoint, site.master, database, site.master) as session:
         # Only now: while this call came in, another may have run all files, and removed their marks: ConflictError.
         site.journal.intend("RunSql", site.cluster_arn, detail)
