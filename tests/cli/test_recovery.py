@@ -1,11 +1,13 @@
 """resume and abort, on an embedded account, as a user calls them."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from aurora_restore.aws.executions import Executions
@@ -60,6 +62,34 @@ def test_a_failed_operation_is_resumed_to_its_end(world: World, tmp_path: Path) 
     again = aurora_restore("resume", operation)
     assert again.code == ExitCode.USAGE
     assert "has succeeded: there is nothing left to do" in again.err
+
+
+def test_where_a_check_does_not_hold_nobody_gets_in_until_it_is_resumed(world: World, tmp_path: Path) -> None:
+    """On a real server, by the password that consumers read: out at first, and in when the data is mended."""
+    check = {"query": "SELECT count(*) FROM pg_class WHERE relname = 'mended'", "returns": 1}
+    failed = aurora_restore("run", world.request(tmp_path, name="checked", verify=[check]), "--json")
+    assert (failed.code, failed.document["failure"]["error"]) == (ExitCode.FAILED, "VerificationFailedError")
+    assert failed.document["target"]["logins"] == ["postgres"]
+    app = f"{sample.TARGET}/app"
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        log_in(world, app)
+    with log_in(world, failed.document["target"]["master_secret"]) as master:
+        master.execute("CREATE TABLE mended ()")
+    assert aurora_restore("resume", "checked", "--json").document["status"] == "succeeded"
+    with log_in(world, app) as user:
+        assert user.execute("SELECT count(*) FROM customers").fetchone()
+
+
+def log_in(world: World, secret: str) -> psycopg.Connection:
+    """Log in to the target as whoever reads a secret."""
+    read = world.account.client("secretsmanager", sample.TARGET_REGION).get_secret_value(SecretId=secret)
+    rds = world.account.client("rds", sample.TARGET_REGION)
+    (cluster,) = rds.describe_db_clusters(DBClusterIdentifier=sample.TARGET)["DBClusters"]
+    login = json.loads(read["SecretString"])
+    return psycopg.connect(
+        host=cluster["Endpoint"], port=cluster["Port"], dbname=sample.DATABASE,
+        user=login["username"], password=login["password"], autocommit=True,
+    )  # fmt: skip
 
 
 def test_an_aborted_operation_is_ended_told_and_can_be_resumed(world: World, tmp_path: Path) -> None:
