@@ -37,7 +37,7 @@ class FakeDatabase:
     impossible: tuple[str, ...] = ()
     # Came along, and the master may not stop it.
     unstoppable: Leftover | None = None
-    uncloseable: bool = False
+    uncloseable: str = ""
     remarked: tuple[str, ...] = ()
     applied: int = 0
     contents: dict[str, Contents] = field(default_factory=dict)
@@ -94,9 +94,10 @@ class FakeDatabase:
 
     def shut_out(self, endpoint: Endpoint, master: Login, users: Sequence[DesiredUser]) -> Applied:
         self._answer(endpoint, master)
-        if self.uncloseable:
-            raise DatabaseRefusedError(f"{endpoint} refused to close {users[0].name}")
-        self.roles |= {user.name: replace(self.roles[user.name], opens=False) for user in users}
+        closed = [user for user in users if user.name != self.uncloseable]
+        self.roles |= {user.name: replace(self.roles[user.name], opens=False) for user in closed}
+        if len(closed) < len(users):
+            raise DatabaseRefusedError(f"{endpoint} refused to close {self.uncloseable}")
         return Applied(tuple(Change(ChangeKind.TAKE_LOGIN, user.name, None, f"{user.name} is out") for user in users))
 
     def _lets_in(self, user: DesiredUser) -> bool:

@@ -273,7 +273,7 @@ def test_users_who_are_not_all_let_in_are_not_said_to_wait_for_sql(usable: Stage
     with pytest.raises(DatabaseRefusedError):
         usable.call(USERS)
     (about,) = [sentence for sentence in standing(usable.operation()) if "new cluster" in sentence]
-    assert about.endswith("It was about to let its users in: not all of them may be able to log in yet.")
+    assert about.startswith("The new cluster stands. Some of its users may be able to log in, and some not")
 
 
 def test_sql_without_users_lets_nobody_in_and_says_nothing_of_it(usable: Stage) -> None:
@@ -408,17 +408,32 @@ def test_where_a_check_does_not_hold_the_users_are_shut_out_again(usable: Stage)
     assert not usable.operation().database_work.shut
 
 
-@pytest.mark.parametrize("why", ["the database refuses", "logins: keep"])
-def test_where_users_cannot_be_shut_out_the_message_says_that_they_get_in(usable: Stage, why: str) -> None:
-    """The check that does not hold is what is told; a refusal to close takes nothing of that away."""
-    asking(usable, verify=[ENOUGH], **({"logins": "keep"} if why == "logins: keep" else {}))
-    usable.database.uncloseable = True
+def test_where_production_s_logins_are_kept_nobody_is_shut_out(usable: Stage) -> None:
+    """It would help nobody; the message says that they get in."""
+    asking(usable, verify=[ENOUGH], logins="keep")
     with pytest.raises(VerificationFailedError):
         usable.call(USERS)
     (about,) = [sentence for sentence in standing(usable.operation()) if "new cluster" in sentence]
     assert about == "The new cluster stands, and the users of the request can log in to it."
-    asked = [event.detail for event in usable.events() if "does not hold" in event.detail and "log in" in event.detail]
-    assert len(asked) == (why == "the database refuses")
+    assert usable.database.roles["app"].opens
+
+
+def test_where_not_all_can_be_shut_out_that_is_said_and_a_resumed_operation_lets_all_in(usable: Stage) -> None:
+    """A refusal to close one takes nothing from what the checks have found, and leaves nobody out for good."""
+    users = [*usable.request["users"], {"name": "mighty", "secret": f"{usable.secret}/mighty"}]
+    with_users(usable, *users, verify=[ENOUGH])
+    usable.database.uncloseable = "mighty"
+    with pytest.raises(VerificationFailedError) as failed:
+        usable.call(USERS)
+    assert [(role.name, role.opens) for role in usable.database.roles.values()] == [("app", False), ("mighty", True)]
+    assert usable.operation().logins == ("mighty", "postgres")
+    (about,) = [sentence for sentence in standing(usable.operation()) if "new cluster" in sentence]
+    assert about.startswith("The new cluster stands. Some of its users may be able to log in, and some not")
+    usable.fail(failed.value)
+    orders(usable).rows["public.orders"] = 1000
+    usable.execution = f"{usable.operation_id}.2"
+    usable.run(USERS)
+    assert usable.operation().logins == ("app", "mighty", "postgres")
 
 
 def test_users_on_their_way_in_again_are_said_to_be_neither_in_nor_out(usable: Stage) -> None:
@@ -432,7 +447,7 @@ def test_users_on_their_way_in_again_are_said_to_be_neither_in_nor_out(usable: S
     with pytest.raises(DatabaseRefusedError):
         usable.run(USERS)
     (about,) = [sentence for sentence in standing(usable.operation()) if "new cluster" in sentence]
-    assert about.endswith("It was about to let its users in: not all of them may be able to log in yet.")
+    assert about.startswith("The new cluster stands. Some of its users may be able to log in, and some not")
 
 
 @pytest.mark.parametrize("silent", [1, 3])

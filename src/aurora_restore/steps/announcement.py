@@ -105,7 +105,10 @@ def _about_database(operation: Operation) -> Iterator[str]:
             " not all of these hold. Resumed, they are let in, and the checks made anew."
         )
     elif work.tidied or not operation.wanted.sql:
-        yield "The new cluster stands. It was about to let its users in: not all of them may be able to log in yet."
+        yield (
+            "The new cluster stands. Some of its users may be able to log in, and some not: it was letting them in, or"
+            " closing them again."
+        )
     else:
         yield (
             "The new cluster stands. Its users cannot log in yet: they are let in when all SQL files have run, and have"

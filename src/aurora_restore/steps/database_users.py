@@ -86,19 +86,23 @@ def let_users_in(site: Site) -> Verdict | None:
 def shut_users_out(site: Site) -> None:
     """Close the users whom we have let in: what a check has found may be what nobody is to see.
 
-    Where production's logins are kept, or the database refuses, they stay open, and the message says so.
+    Where production's logins are kept they stay open, and the message says so. Where the database refuses to close all
+    of them, some may be: whoever resumes the operation lets them all in again.
     """
     if site.operation.wanted.logins is Logins.KEEP:
         return
     # What they come with says nothing about how they are closed.
     users = _desired(site, {}, opens=False).users
     _announce(site, [f"{user.name} can no longer log in, because a check does not hold" for user in users])
+    is_shut, logins = False, site.operation.logins
     with suppress(DatabaseRefusedError):
         site.engine.shut_out(site.endpoint, site.master, users)
-        site.journal.keep(
-            logins=site.engine.logins(site.endpoint, site.master),
-            database_work=site.work.model_copy(update={"opened": False, "shut": True}),
-        )
+        is_shut = True
+    with suppress(DatabaseRefusedError):
+        logins = site.engine.logins(site.endpoint, site.master)
+    # All at once, and last: a call that ends before it is followed by one that closes, and by none that lets in.
+    work = site.work.model_copy(update={"opened": False, "shut": is_shut})
+    site.journal.keep(logins=logins, database_work=work)
 
 
 def _secrets(site: Site) -> UserSecrets:
